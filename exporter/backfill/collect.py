@@ -15,6 +15,7 @@ from exporter.core import play_dates
 from exporter.core.model import merged_problems
 from exporter.core.publication import PublicationRules
 from exporter.errors import FlagError
+from exporter.plurals import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +49,9 @@ class Gap:
 
     def __str__(self) -> str:
         """`2024-02-23 is missing in headline (2 of 3 slices): Meter.ParamError: ...`."""
-        return f"{self.play_date} is missing in {self.query} ({self.slices} of {self.of} slices): {self.reason}"
+        return (
+            f"{self.play_date} is missing in {self.query} ({self.slices} of {counted(self.of, 'slice')}): {self.reason}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,7 @@ async def fetch(
                 await daemon.persist(report)
                 return _DayPoll(play_date, query, report)
 
-        progress.begin("fetching", len(dates) * sum(len(query.dimensions) for query in queries), "slices")
+        progress.begin("fetching", len(dates) * sum(len(query.dimensions) for query in queries), "slice")
         async with asyncio.TaskGroup() as group:
             # Semaphores are fair, so days are polled in this order: if calls_per_day runs out, the oldest are missing.
             tasks = [group.create_task(poll_day(play_date, query)) for play_date in dates for query in queries]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from exporter.core.cost import Estimate, cost
 from exporter.core.model import ByIds
 from exporter.documents.durations import to_text
+from exporter.plurals import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -53,9 +54,9 @@ class BackfillEstimate:
             size += "; the step becomes longer for so many samples"
         elif step is None and one:
             size += f"; from {(_MOST_SAMPLES - total) // one + 1:,} such media on the step becomes longer"
-        days = "1 day" if self.days == 1 else f"{self.days} days"
         calls = "1 call" if self.calls == _ONE else f"{self.calls} calls"
-        return f"{days}: {calls}, {self.seconds:.0f} s or more; {size}; --query and --days reduce it"
+        time = f", {self.seconds:.0f} s or more" if self.seconds >= 1 else ""
+        return f"{counted(self.days, 'day')}: {calls}{time}; {size}; --query and --days reduce it"
 
 
 def estimate(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from rich import progress as rich
 
+from exporter.plurals import counted, plural
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
@@ -21,7 +23,7 @@ class Progress(Protocol):
     """Receives progress."""
 
     def begin(self, what: str, total: int, unit: str) -> None:
-        """Start a task of `total` parts, such as `fetching` 60 `slices`."""
+        """Start a task of `total` parts: `fetching`, 60, `slice` is `fetching 60 slices`."""
         ...
 
     def advance(self, parts: int, text: str = "") -> None:
@@ -42,13 +44,13 @@ class ProgressLines:
     def begin(self, what: str, total: int, unit: str) -> None:
         """Write what starts."""
         self._what, self._total, self._unit, self._done = what, total, unit, 0
-        self._write_line(f"{what} {total:,} {unit}")
+        self._write_line(f"{what} {counted(total, unit)}")
 
     def advance(self, parts: int, text: str = "") -> None:
         """Write the text with the progress; without a text, only when no line was written for `NO_PROGRESS`."""
         self._done += parts
         if text or self._monotonic() - self._written_at >= NO_PROGRESS:
-            self._write_line(f"{text or self._what}: {self._done:,} of {self._total:,} {self._unit}")
+            self._write_line(f"{text or self._what}: {self._done:,} of {counted(self._total, self._unit)}")
 
     def _write_line(self, line: str) -> None:
         self._written_at = self._monotonic()
@@ -64,7 +66,7 @@ class ProgressBar:
 
     def begin(self, what: str, total: int, unit: str) -> None:
         """Add a bar below the earlier ones."""
-        self._task = self._bars.add_task(f"{what} {unit}", total=total)
+        self._task = self._bars.add_task(f"{what} {plural(total, unit)}", total=total)
 
     def advance(self, parts: int, text: str = "") -> None:  # noqa: ARG002 - a bar shows no text
         """Advance the bar."""

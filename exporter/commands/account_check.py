@@ -16,6 +16,7 @@ from exporter.core.player_buckets import TargetHistory
 from exporter.core.unknown_media import listed_ids
 from exporter.documents.durations import to_text
 from exporter.errors import AccountPaused, ErrorKind, ErrorScope, NotReady, RequestSkipped, UpstreamError
+from exporter.plurals import counted
 from exporter.safe_text import printable
 from exporter.vod import categories, player_metrics
 from exporter.vod.categories import CATEGORIES
@@ -156,7 +157,7 @@ class AccountCheck:
             await self._client.call(CATEGORIES, categories.parameters(categories.ROOT, 1))
             return "answered"
         self._tree = await self._source.categories()
-        return f"answered: {len(tuple(self._tree))} categories"
+        return f"answered: {counted(len(tuple(self._tree)), 'category')}"
 
     async def _search(self, search: Search, names: list[str]) -> str:
         unknown = self._unknown_categories(search)
@@ -231,7 +232,7 @@ class AccountCheck:
         target = next(each for each in query.targets if each.app_id == app_id)
         recent = TargetHistory.empty(query.buckets, query.calls).recent(self._now())
         rows = await player_metrics.read(self._client, target, query.calls[0], recent, query.interval)
-        return f"answered: {len(rows.rows)} buckets"
+        return f"answered: {counted(len(rows.rows), 'bucket')}"
 
 
 def _concerns_all(error: UpstreamError) -> bool:

@@ -24,6 +24,7 @@ from exporter.config.loader import load
 from exporter.core import play_dates
 from exporter.documents.durations import to_text
 from exporter.errors import ExporterError, FlagError
+from exporter.plurals import counted
 
 if TYPE_CHECKING:
     import argparse
@@ -122,7 +123,7 @@ def check_free_space(output: Path, needed: int, free: int) -> None:
 def write(file: BinaryIO, views: Sequence[HistoricalView], labels: Mapping[str, str], progress: Progress) -> int:
     """Write the views (oldest first) as OpenMetrics and return the number of samples."""
     total = openmetrics.samples(views)
-    progress.begin("writing", total, "samples")
+    progress.begin("writing", total, "sample")
     for piece in openmetrics.exposition(views, labels):
         file.write(piece.text)
         progress.advance(piece.samples)
@@ -142,7 +143,7 @@ def invalid_value_messages(fetched: BackfillData) -> Iterator[str]:
     """A line about invalid values, which the daemon counts as `aliyun_vod_api_invalid_values_total`."""
     if fetched.problems:
         values = sum(problem.times for problem in fetched.problems)
-        yield f"{values:,} invalid values were left out, or cut if they are titles: " + "; ".join(
+        yield f"{counted(values, 'invalid value')} left out, or cut if a title: " + "; ".join(
             map(str, fetched.problems)
         )
 
@@ -158,7 +159,7 @@ def describe_output(output: Path | None, views: Sequence[HistoricalView], sample
         datetime.fromtimestamp(at, play_dates.PLAY_TIME_ZONE).strftime("%F %H:%M")
         for at in (views[0].instants[0], views[-1].instants[-1])
     )
-    yield f"written: {samples:,} samples from {first} to {last} UTC+8"
+    yield f"written: {counted(samples, 'sample')} from {first} to {last} UTC+8"
     if output is None:
         yield "next: move the blocks into the storage directory of your Prometheus, and give them to its user"
     else:

@@ -19,6 +19,7 @@ from exporter.core.cost import NOTHING, Cost, Estimate, cost, media_of, metadata
 from exporter.core.player_query import calls_per_day, first_poll_calls, series
 from exporter.documents.durations import to_text
 from exporter.errors import ConfigError, FlagError, StartError, shown
+from exporter.plurals import counted
 
 if TYPE_CHECKING:
     import argparse
@@ -110,7 +111,7 @@ def _check_online(arguments: argparse.Namespace, config: Config, environ: Mappin
     sys.stdout.write(f"\nRequests to the service, within {to_text(timeout)}:\n\n")
     sys.stdout.flush()
     online = asyncio.run(check_online(config, app.Runtime(environ), timeout))
-    sent = f"{online.requests} request{'' if online.requests == 1 else 's'} sent."
+    sent = f"{counted(online.requests, 'request')} sent."
     sys.stdout.write(f"{_table((_ONLINE_HEADINGS, *online.lines))}\n\n{sent}\n")
     sys.stdout.flush()
     _print_problems(online.warnings, online.errors)

@@ -114,7 +114,7 @@ def _reason(error: Exception, scheme: str) -> str:
         case TimeoutError():
             reason = "no response in time"
         case ConnectionRefusedError():
-            reason = "nothing listens there"
+            reason = "nothing listens there; start the exporter, or name its address with --url"
         case _:
             reason = str(getattr(error, "strerror", None) or error)
     return reason

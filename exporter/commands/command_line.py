@@ -190,7 +190,7 @@ def _full_parser() -> _Parser:
     parser = _Parser(prog=PROGRAM, usage="%(prog)s [COMMAND] [FLAGS]", description=_ABOUT, add_help=False)
     _general(parser)
     DEFINITIONS[command_names.DEFAULT].flags(_Flags(parser))
-    commands = parser.add_subparsers(metavar="COMMAND", parser_class=_Parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
     for name, command in DEFINITIONS.items():
         sentence, usage = command.sentence, f"{PROGRAM} {name} [FLAGS]"
         command.flags(_Flags(commands.add_parser(name, usage=usage, help=sentence, description=sentence)))

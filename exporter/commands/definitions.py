@@ -45,13 +45,13 @@ def _serve(parser: Parser) -> None:
     flags.external_url(parser)
     flags.web_config_file(parser)
     flags.enable_lifecycle(parser)
-    flags.storage_path(parser)
+    flags.storage_path(parser, "SQLite file that keeps the data across restarts; empty: memory only")
     flags.shard(parser)
 
 
 def _check_config(parser: Parser) -> None:
     flags.config_file(parser)
-    flags.storage_path(parser)
+    flags.storage_path(parser, "storage file of an exporter, even a running one, for exact numbers; it is only read")
     flags.web_config_file(parser)
     parser.add_argument(
         "--syntax-only",
@@ -168,7 +168,11 @@ def _backfill(parser: Parser) -> None:
         metavar="NAME=VALUE",
         help="label for every series, such as job=vod, so that scraped samples continue the same series; repeatable",
     )
-    flags.storage_path(parser)
+    flags.storage_path(
+        parser,
+        "storage file: settled days in it are not fetched again, and fetched days are kept in it; stop its exporter"
+        " first",
+    )
 
 
 def _probe(parser: Parser) -> None:

@@ -25,6 +25,7 @@ from exporter.core.fields import NUMBERS, zero_row
 from exporter.core.poll_report import PollResult
 from exporter.discovery.failure_log import search_name
 from exporter.exposition.catalog import PLAY_BY_FIELD
+from exporter.plurals import counted
 from exporter.safe_text import printable
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ async def _fetch(config: Config, environ: Mapping[str, str], console: Console, o
 
 async def poll_all(exporter: Daemon, progress: Progress, *, silence: float = NO_PROGRESS) -> None:
     """Poll every query once; report each that ends, and after `silence` seconds without one the number of requests."""
-    progress.begin("polling", len(exporter.queries), "queries")
+    progress.begin("polling", len(exporter.queries), "query")
     async with asyncio.TaskGroup() as group:
         names = {group.create_task(exporter.poll(query)): query.name for query in exporter.queries}
         under_way = set(names)
@@ -122,7 +123,7 @@ async def poll_all(exporter: Daemon, progress: Progress, *, silence: float = NO_
             reports = {report.query.name: report for report in exporter.reports()}
             for report in (reports[names[poll]] for poll in ended if names[poll] in reports):
                 seconds = report.ended_at - report.started_at
-                what = f"{report.result.value}, {len(report.outcomes)} slices in {seconds:.1f} s"
+                what = f"{report.result.value}, {counted(len(report.outcomes), 'slice')} in {seconds:.1f} s"
                 progress.advance(1, f"polled {report.query.name}: {what}")
 
 
@@ -138,7 +139,7 @@ def _requests(telemetry: Telemetry) -> str:
                 again += int(sample.value)
             case "aliyun_vod_api_errors_total":
                 failed[sample.labels["code"]] += int(sample.value)
-    text = f"{sent} requests sent"
+    text = f"{counted(sent, 'request')} sent"
     if failed:
         codes = ", ".join(f"{code} {times}" for code, times in sorted(failed.items()))
         text += f", {failed.total()} failed ({codes}), {again} to be sent again"

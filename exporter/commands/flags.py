@@ -90,15 +90,15 @@ def auto_reload(parser: Parser) -> None:
     )
 
 
-def storage_path(parser: Parser) -> None:
-    """Add `--storage.path`; an empty value becomes None."""
+def storage_path(parser: Parser, help_text: str) -> None:
+    """Add `--storage.path`, which commands use differently; an empty value becomes None."""
     parser.add_argument(
         "--storage.path",
         dest="storage_path",
         type=lambda text: Path(text) if text else None,
         default=None,
         metavar="FILE",
-        help="SQLite file that keeps the data across restarts; empty: memory only",
+        help=help_text,
     )
 
 

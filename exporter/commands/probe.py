@@ -20,6 +20,7 @@ from exporter.commands.request_counter import RequestCounter
 from exporter.commands.response_fields import field_lines
 from exporter.config.loader import load
 from exporter.errors import CredentialsError, FlagError, UpstreamError
+from exporter.plurals import counted
 from exporter.safe_text import printable
 from exporter.vod.redaction import Secrets, redacted
 
@@ -119,7 +120,7 @@ class _Probe:
         )
         unanswered = ", ".join(self._unanswered)
         self._print()
-        self._print(f"{self._meter.sent} requests sent. Not answered: {unanswered or 'none'}.")
+        self._print(f"{counted(self._meter.sent, 'request')} sent. Not answered: {unanswered or 'none'}.")
         return 1 if self._unanswered else 0
 
     def _print_head(self) -> None:

@@ -12,6 +12,7 @@ from exporter.core import play_dates
 from exporter.core.plan import unpublished_slices
 from exporter.core.poll_report import PollResult
 from exporter.errors import NotReady, RequestSkipped
+from exporter.plurals import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -128,7 +129,7 @@ def describe_results(
             first = next(_relevant_errors(result), None)
             by_cause[result.state, first.code if first else "", first.advice if first else ""].append(result)
     for (state, *_), group in sorted(by_cause.items(), key=lambda item: list(SliceState).index(item[0][0])):
-        count, cause = f"{len(group)} of {len(results)} slices", _cause(group)
+        count, cause = f"{len(group)} of {counted(len(results), 'slice')}", _cause(group)
         match state:
             case SliceState.NO_PLAYS:
                 yield f"No plays, {count}: the service responded, and counted no plays of the requested media."
@@ -153,7 +154,7 @@ def describe_error(error: UpstreamError) -> str:
 def describe_problem(problem: DiscoveryProblem) -> str:
     """A line for a search or metadata that failed, or for media that do not exist."""
     if problem.media_ids:
-        return f"Do not exist, {len(problem.media_ids)} media of account {problem.account}: {named(problem.media_ids)}"
+        return f"Media of account {problem.account} that do not exist: {named(problem.media_ids)}"
     text = f"Failed: {problem.what} of account {problem.account}: {problem.code}: {problem.message.rstrip('.')}."
     return f"{text} {problem.advice}".rstrip()
 
@@ -174,7 +175,7 @@ def _cause(group: Sequence[SliceResult]) -> str:
     errors = [error for result in group for error in _relevant_errors(result)]
     error = next((error for error in errors if not isinstance(error, RequestSkipped)), errors[0] if errors else None)
     if error is None:
-        return f"{sum(result.missing for result in group)} media were counted and not listed. Try again."
+        return f"The service counted {sum(result.missing for result in group)} media more than it listed. Try again."
     return describe_error(error)
 
 

@@ -113,7 +113,7 @@ class SearchSettings(SettingsModel):
         default=None, description="Status of the media; Normal media can be played."
     )
     created_within: Annotated[float, Duration("1h", "3650d")] | None = Field(
-        default=None, description="Age of the media at most, 1h to 3650d, since its upload began."
+        default=None, description="Maximum age of the media since its upload began, 1h to 3650d."
     )
     every: Annotated[float, Duration("5m", "30d")] = duration_field(
         "1h", "Interval at which the search is repeated, 5m to 30d; one call per 99 media found."

@@ -75,7 +75,7 @@ def ago(at: float | None, now: float, words: Mapping[str, str]) -> str:
 def duration(seconds: float, words: Mapping[str, str]) -> str:
     """Format a duration as `15 min`, `1 d 12 h` or `0.25 s`."""
     if seconds < 1 or (seconds < 60 and seconds != int(seconds)):  # noqa: PLR2004 - a minute
-        return words["span_second"].format(f"{seconds:.3g}")
+        return words["span_second"].format(f"{round(seconds, 3):.3g}")
     left, parts = round(seconds), []
     for unit, size in _UNITS:
         count, left = divmod(left, size)

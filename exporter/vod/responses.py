@@ -38,6 +38,8 @@ _SIGNATURE: Final = re.compile(r"\b[0-9a-fA-F]{64}\b|(?<=signature=)[^\s,;&\"']+
 # Cannot match within a JSON string, where the quotes would be escaped.
 _REQUEST_ID: Final = re.compile(rb'"RequestId"\s*:\s*"([^"\\]{1,128})"')
 _OK: Final = 200
+# Seconds that clocks may seem to differ by: the Date header has whole seconds.
+_DATE_PRECISION: Final = 2
 
 _WHOLE_NUMBER: Final = re.compile(r"[0-9]{1,15}")
 
@@ -189,6 +191,8 @@ def _malformed(
 def _clock(offset: float | None) -> str:
     if offset is None:
         return "the response has no date to compare our clock with"
+    if abs(offset) < _DATE_PRECISION:
+        return "our clock agrees with the service's"
     return f"our clock is {abs(offset):.0f} s {'ahead of' if offset > 0 else 'behind'} the service's"
 
 

@@ -71,8 +71,8 @@ class SeparateLimits(AccountLimits):
         kept = min(math.ceil(calls_per_day * rest), calls_per_day if self.needed is None else self.needed)
         if remaining <= kept:
             raise QuotaExceeded(
-                f"account {self._name}: the {remaining} calls left of calls_per_day ({calls_per_day}) are kept for play"
-                " data",
+                f"account {self._name}: the calls left of calls_per_day ({remaining} of {calls_per_day}) are kept for"
+                " play data",
                 code="calls_per_day",
                 kind=ErrorKind.OTHER,
                 advice="Raise limits.calls_per_day of the account, or poll players less often or with fewer targets.",

@@ -51,7 +51,7 @@ def test_a_top_beside_all_media_counts_with_its_most_media() -> None:
 
 def test_what_is_one_is_no_plural_and_much_is_in_gigabytes() -> None:
     one = replace(HEADLINE, media=ByIds(frozenset(("0" * 32,))))
-    assert estimate([one], 1, Settlement(), {"a": 5.0}).line(None).startswith("1 day: 1 call, 0 s or more; 12 series, ")
+    assert estimate([one], 1, Settlement(), {"a": 5.0}).line(None).startswith("1 day: 1 call; 12 series, ")
     many = replace(HEADLINE, media=ByIds(frozenset(f"{number:032x}" for number in range(1000))))
     assert "12000 series, up to 20.7 GB with --step=5m" in estimate([many], 30, Settlement(), {"a": 5.0}).line(None)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def work(progress: Progress) -> None:
-    progress.begin("fetching", 2, "slices")
+    progress.begin("fetching", 2, "slice")
     progress.advance(1, "fetched yesterday")
     progress.advance(0)
     progress.advance(1)
@@ -33,7 +33,7 @@ def test_lines_are_not_silent_for_long() -> None:
     now = 100.0
     lines = ProgressLines(written.append, monotonic=lambda: now)
 
-    lines.begin("writing", 12345, "samples")
+    lines.begin("writing", 12345, "sample")
     now += NO_PROGRESS - 0.1
     lines.advance(1000)
     now += 0.1
@@ -48,7 +48,7 @@ def test_what_begins_starts_to_count_again() -> None:
     lines = ProgressLines(written.append, monotonic=lambda: 0.0)
 
     work(lines)
-    lines.begin("writing", 9, "samples")
+    lines.begin("writing", 9, "sample")
     lines.advance(4, "so far")
 
     assert written[-1] == "so far: 4 of 9 samples"

@@ -126,8 +126,8 @@ async def test_a_day_that_is_not_answered_is_named_and_the_others_are_written(se
 
     assert plays(known) == truth(simulator, 3, 5)
     first, second, *advice = backfill.gap_messages(known, 30)
-    assert first.startswith("2024-03-21 is missing in q (1 of 1 slices): Meter.ParamError: ")
-    assert second.startswith("2024-03-19 is missing in q (1 of 1 slices): Meter.ReadyTsError: ")
+    assert first.startswith("2024-03-21 is missing in q (1 of 1 slice): Meter.ParamError: ")
+    assert second.startswith("2024-03-19 is missing in q (1 of 1 slice): Meter.ReadyTsError: ")
     assert len(advice) == 2
 
 
@@ -252,7 +252,7 @@ async def test_an_estimate_is_printed_before_the_first_call(tmp_path: Path, caps
         assert await run(tmp_path) == 0
 
     first, *others = capsys.readouterr().err.splitlines()
-    assert first.startswith("5 days: at least 5 calls, ")
+    assert first.startswith("5 days: at least 5 calls; ")
     assert "; 12 series, 48.0 kB with --step=6h for each media that has plays; " in first
     assert others[0].startswith("fetching ")
 
@@ -393,7 +393,7 @@ async def test_invalid_values_are_counted_as_the_daemon_counts_them(
     lines = [line for line in capsys.readouterr().err.splitlines() if "invalid values" in line]
     assert len(lines) == 2
     for line in lines:
-        assert line.startswith("8 invalid values were left out, or cut if they are titles: ")
+        assert line.startswith("8 invalid values left out, or cut if a title: ")
         for field in ("PlaySuccessVv", "DAU", "PlayPerVv", "VideoTitle"):
             assert re.search(rf"{field}: [^;]+ \(2, first of media \w+\)", line)
 

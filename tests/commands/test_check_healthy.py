@@ -101,7 +101,8 @@ def test_any_other_response_is_reported_in_one_line(
 def test_nothing_listens(capsys: pytest.CaptureFixture[str]) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     result = CheckResult(capsys, f"--url={url}")
-    assert (result.status, result.err) == (1, f"{url}/-/healthy: nothing listens there\n")
+    assert result.status == 1
+    assert result.err == f"{url}/-/healthy: nothing listens there; start the exporter, or name its address with --url\n"
 
 
 def test_no_answer_in_time(capsys: pytest.CaptureFixture[str]) -> None:

@@ -76,5 +76,15 @@ def test_the_manual_page_is_formatted_without_a_warning(tmp_path: Path, capsys: 
         text=True,
     )
     assert completions.stderr == ""
-    for word in ("NAME", "SYNOPSIS", "ENVIRONMENT", "EXIT STATUS", *COMMANDS, "--web.listen-address", "default: :9985"):
+    assert "POSITIONAL ARGUMENTS" not in completions.stdout
+    for word in (
+        "NAME",
+        "SYNOPSIS",
+        "COMMANDS",
+        "ENVIRONMENT",
+        "EXIT STATUS",
+        *COMMANDS,
+        "--web.listen-address",
+        "default: :9985",
+    ):
         assert word in completions.stdout

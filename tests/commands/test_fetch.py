@@ -132,8 +132,8 @@ async def test_while_nothing_ends_it_says_what_was_tried() -> None:
             group.create_task(go_on())
             await poll_all(harness.exporter, progress, silence=0.001)
 
-    assert progress.lines[0] == "polling 1 queries"
-    assert progress.lines[-1].startswith("polled q: success, 1 slices in ")
+    assert progress.lines[0] == "polling 1 query"
+    assert progress.lines[-1].startswith("polled q: success, 1 slice in ")
     assert progress.lines[-1].endswith(" s +1")
 
 

@@ -57,7 +57,7 @@ def test_a_failure_is_described_with_cause_advice_and_slices() -> None:
 )
 def test_a_day_not_computed_yet_is_described_with_its_final_time(slice_: Slice, again: str) -> None:
     assert lines_about(report(SliceOutcome(slice_, answered=True, errors=(NOT_YET,)), result=PollResult.SUCCESS)) == [
-        f"Not computed yet, 1 of 1 slices: Meter.ReadyTsError: Get ReadyTs Failed. Nothing to do. {again}",
+        f"Not computed yet, 1 of 1 slice: Meter.ReadyTsError: Get ReadyTs Failed. Nothing to do. {again}",
         f"  main {slice_.play_date}",
     ]
 
@@ -65,7 +65,7 @@ def test_a_day_not_computed_yet_is_described_with_its_final_time(slice_: Slice, 
 @pytest.mark.parametrize("row", [None, PlayRow("m", plays=0)])
 def test_an_answer_without_plays_is_no_failure(row: PlayRow | None) -> None:
     assert lines_about(report(SliceOutcome(TODAY, answered=True)), published_data=published((TODAY, row))) == [
-        "No plays, 1 of 1 slices: the service responded, and counted no plays of the requested media.",
+        "No plays, 1 of 1 slice: the service responded, and counted no plays of the requested media.",
         "  main 2024-03-24",
     ]
 
@@ -108,7 +108,7 @@ def test_each_outcome_of_a_mixed_poll_and_missing_rows_are_described() -> None:
     )
 
     assert [line.partition(",")[0] for line in lines if line[0] != " "] == ["Not computed yet", "Incomplete", "Failed"]
-    assert "Incomplete, 1 of 3 slices: 2 media were counted and not listed. Try again." in lines
+    assert "Incomplete, 1 of 3 slices: The service counted 2 media more than it listed. Try again." in lines
 
 
 def test_of_two_queries_one_may_have_got_its_answer() -> None:

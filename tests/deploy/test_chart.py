@@ -813,7 +813,7 @@ def test_a_list_or_map_without_content_is_empty() -> None:
 
 TLS: Final = '{"tls_server_config": {"cert_file": "c", "key_file": "k", "client_auth_type": "%s"}}'
 NEEDS_CERTIFICATE: Final = (
-    "{kind}: with client_auth_type {demands} nobody gets in without a certificate, and the kubelet has none: give the "
+    "{kind}: with client_auth_type {demands} every request needs a certificate, and the kubelet has none: give the "
     "probe an exec of aliyun-vod-exporter check-healthy --url=https://127.0.0.1:9985 --tls.insecure-skip-verify "
     "--tls.cert-file=... --tls.key-file=..., or tcpSocket"
 )
@@ -843,11 +843,11 @@ SOCKET: Final = '{"tcpSocket": {"port": "metrics"}}'
         (["demo.enabled=true", 'existingConfigMap="c"'], "cannot put the simulator's address into existingConfigMap"),
         (
             ['config.accounts={"name": "main", "credentials": {"access_key_id": "a", "access_key_secret": "b"}}'],
-            "access_key_secret of account main would stand in a ConfigMap; use credentials, access_key_secret_file or",
+            "access_key_secret of account main would be in a ConfigMap; use credentials, access_key_secret_file or",
         ),
         (
             ['config.accounts=[{"name": "main", "credentials": {"security_token": "t"}}]'],
-            "security_token of account main would stand in a ConfigMap",
+            "security_token of account main would be in a ConfigMap",
         ),
         (
             ['webConfig={"existingSecret": "s", "config": {"rate_limit": {}}}'],
@@ -886,7 +886,7 @@ SOCKET: Final = '{"tcpSocket": {"port": "metrics"}}'
             ],
             "give either basicAuth or authorization",
         ),
-        (["alertmanagerConfig.enabled=true"], "nobody would be told; give it receivers"),
+        (["alertmanagerConfig.enabled=true"], "so no alert would be sent; add a receiver"),
         (
             [
                 "alertmanagerConfig.enabled=true",

@@ -126,7 +126,7 @@ def test_twenty_drops_are_one_message_by_lost_plays_that_says_how_many_are_not_s
     assert numbered(message) == [f"{mark}{text}{most}" for mark, text in zip(marks, summaries, strict=True)]
 
     hidden, median, overview = {
-        "en": ("18 more media dropped and are not shown.", "had 97 %", "[All media, sorted by lost plays]"),
+        "en": ("Dropped media not shown: 18.", "had 97 %", "[All media, sorted by lost plays]"),
         "zh": ("另有 18 个掉量的媒体未显示。", "为预期的 97%", "[全部媒体，按损失的播放数排序]"),
     }[language]
     assert hidden in message.lines
@@ -264,12 +264,12 @@ def test_a_mail_has_the_same_lines() -> None:
 def test_more_than_twenty_alerts_and_long_titles_are_counted() -> None:
     shares = [other("MediaShareDropped") for _ in range(5)]
     short = render("dingtalk", *(drop(number, number) for number in range(1, 20)), *shares)
-    assert "4 more alerts are not shown.  " in short.split("\n")
-    assert "media dropped and" not in short
+    assert "Alerts not shown: 4.  " in short.split("\n")
+    assert "media not shown" not in short
     long = render("wecom", *(drop(number, number, "播" * 128) for number in range(1, 21)), *shares)
     count = len(re.findall(r"^\d+\. ", long, re.MULTILINE))
     assert 5 < count < 20
-    assert f"\n{20 - count} more media dropped and are not shown.\n5 more alerts are not shown.\n" in long
+    assert f"\nDropped media not shown: {20 - count}.\nAlerts not shown: 5.\n" in long
 
 
 def _alerts() -> st.SearchStrategy[Alert]:

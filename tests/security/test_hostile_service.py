@@ -78,7 +78,7 @@ def test_an_error_adds_no_log_line_and_no_field(format_: str, tmp_path: Path) ->
     assert status == 1
     assert controls(out + err) == []
     started, warning, progress = err.splitlines()
-    assert started == "polling 1 queries"
+    assert started == "polling 1 query"
     assert progress.startswith("polled q: failure")
     if format_ == "json":
         assert json.loads(warning)["level"] == "warn"

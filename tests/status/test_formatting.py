@@ -61,6 +61,8 @@ def test_ages(at: float | None, english: str, chinese: str) -> None:
 @pytest.mark.parametrize(
     ("seconds", "expected"),
     [
+        (0.000155, "0 s|0 秒"),
+        (0.00199, "0.002 s|0.002 秒"),
         (0.25, "0.25 s|0.25 秒"),
         (1.5, "1.5 s|1.5 秒"),
         (30, "30 s|30 秒"),

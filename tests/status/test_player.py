@@ -87,3 +87,25 @@ def test_without_players_there_is_no_section_and_no_field(language: str) -> None
     assert "layer" not in page(language=language).replace("display", "")
     assert "播放器" not in page(language=language)
     assert "player" not in json.loads(document(summarize(observed(), Filters())))
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        ("no response from h: the connection timed out", "Check the endpoint, name resolution, proxy and firewall."),
+        (
+            "account main: the calls left of calls_per_day (1 of 9) are kept for play data",
+            "Raise limits.calls_per_day of the account, or poll players less often or with fewer targets.",
+        ),
+    ],
+)
+def test_errors_and_advice_of_the_exporter_are_chinese_on_the_chinese_page(error: str, advice: str) -> None:
+    failed = replace(WAITING, error=error, advice=advice)
+    assert error in page(failed)
+    html = page(failed, language="zh")
+    assert error not in html
+    assert advice not in html
+
+
+def test_a_message_of_the_service_stays_as_it_is_and_is_marked_as_english() -> None:
+    assert '<bdi lang="en">no &lt;permission&gt;</bdi>' in page(WAITING, language="zh")

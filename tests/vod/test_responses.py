@@ -117,6 +117,7 @@ def test_not_ready_is_an_error_of_its_own_and_names_no_wait() -> None:
     [
         ("Tue, 14 Nov 2023 21:13:20 GMT", "our clock is 3600 s ahead of the service's"),
         ("Tue, 14 Nov 2023 22:33:20 GMT", "our clock is 1200 s behind the service's"),
+        ("Tue, 14 Nov 2023 22:13:19 GMT", "our clock agrees with the service's"),
         ("", "no date to compare"),
     ],
 )

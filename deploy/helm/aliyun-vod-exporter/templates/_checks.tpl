@@ -17,7 +17,7 @@
 {{- fail (printf "%s: give one of %s, not both" $kind (replace " " ", " $handlers)) -}}
 {{- end -}}
 {{- if and (include "aliyun-vod-exporter.demandsCertificates" $) (not (has $handlers (list "exec" "tcpSocket"))) -}}
-{{- fail (printf "%s: with client_auth_type %s nobody gets in without a certificate, and the kubelet has none: give the probe an exec of aliyun-vod-exporter check-healthy --url=https://127.0.0.1:9985 --tls.insecure-skip-verify --tls.cert-file=... --tls.key-file=..., or tcpSocket, or make it null; the chart's README.md shows how" $kind $tls.client_auth_type) -}}
+{{- fail (printf "%s: with client_auth_type %s every request needs a certificate, and the kubelet has none: give the probe an exec of aliyun-vod-exporter check-healthy --url=https://127.0.0.1:9985 --tls.insecure-skip-verify --tls.cert-file=... --tls.key-file=..., or tcpSocket, or make it null; the chart's README.md shows how" $kind $tls.client_auth_type) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -57,7 +57,7 @@ simulator; its key is public.
 {{- range $account := ternary (list $accounts) $accounts (kindIs "map" $accounts) -}}
 {{- range $setting, $value := default dict $account.credentials -}}
 {{- if and (has $setting (list "access_key_secret" "security_token")) (not (contains "${" (toString $value))) -}}
-{{- fail (printf "config: %s of account %v would stand in a ConfigMap; use credentials, %s_file or ${NAME} with env" $setting $account.name $setting) -}}
+{{- fail (printf "config: %s of account %v would be in a ConfigMap; use credentials, %s_file or ${NAME} with extraEnv" $setting $account.name $setting) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
