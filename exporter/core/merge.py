@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from exporter.core import play_dates
 from exporter.core.fields import same_row
-from exporter.core.model import Freshness, MediaRecord, PlayRow, Ranking, SliceData, Top
+from exporter.core.model import Freshness, MediaRecord, Ranking, SliceData, Top
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
