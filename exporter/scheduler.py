@@ -254,6 +254,8 @@ class Scheduler:
         else:
             delay = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** min(plan.failures - 1, _DOUBLINGS))
             at = now + delay * (1 - self._random() / 5)
+        # The regular run by the monotonic clock: if the clock was set back, APScheduler's is too late.
+        at = min(at, now + plan.due - self._loop.time())
         if at < self._next_run(job):
             self._run_at(job, at)
 

@@ -299,3 +299,20 @@ def test_a_clock_that_is_set_back_puts_no_poll_off(run: Run, back: float, result
         assert service.waits()[0] == pytest.approx(MINUTE if result else 6 * HOUR, abs=MAX_JITTER_SECONDS)
 
     run(test)
+
+
+@pytest.mark.parametrize("back", [20 * MINUTE, DAY, 20 * YEAR])
+def test_a_clock_that_is_set_back_during_a_poll_that_fails_puts_the_next_one_off_no_further(
+    run: Run, back: float
+) -> None:
+    """The quota allows a repeat only hours later; the regular poll, by the new clock, is before that."""
+
+    async def test(clock: SettableClock) -> None:
+        service = Service(clock, [Retry(clock.now() - back + 5 * HOUR), None], takes=WATCH_SECONDS - 1)
+        async with service.scheduler(q(every=HOUR)):
+            await asyncio.sleep(1)
+            clock.set(-back)
+            await asyncio.sleep(2 * HOUR)
+        assert service.waits()[0] == pytest.approx(HOUR, abs=MAX_JITTER_SECONDS + WATCH_SECONDS)
+
+    run(test)

@@ -21,14 +21,14 @@ _CODE: Final = re.compile(
     r"|http(?:status)?|status|state)(?:code|no|num|number)|code|ret|rc"
 )
 _CODE_TEXT: Final = re.compile(r"[A-Za-z][\w.-]*[a-z][\w.-]*", re.ASCII)
-_SUCCESS: Final = re.compile(r"(?:is|was|has)?(?:success(?:ful|fully)?|succeed(?:ed)?|ok|ready|complete|available)")
+_SUCCESS: Final = re.compile(r"(?:is|was|has)?(?:succ(?:ess(?:ful|fully)?|eed(?:ed)?)?|ok|ready|complete|available)")
 _FAILURE: Final = re.compile(
     r"(?:has|is|was|any|access)?(?:err(?:or)?s?|fail(?:ed|ures?)?|exceptions?|faults?|denied|aborted|rejected|throttled"
-    r"|timedout|partial|truncated|degraded|notready|incomplete|unavailable)"
+    r"|timedout|partial|truncated|degraded?|fallback|(?:rate)?limited|notready|incomplete|unavailable)"
     r"(?:message|msg|info|flag|codename|details?|desc|description|reason|text|type|name|string|list|stack|trace|occurred"
-    r"|cause)?"
+    r"|cause)?|\w*(?:errors?|exceptions?)"
 )
-_STATE: Final = re.compile(r"(?:http)?status|state|result|outcome")
+_STATE: Final = re.compile(r"(?:http|query|task|job)?(?:status|state)(?:text)?|result|outcome")
 _TEXT: Final = re.compile(r"message|msg|reason|desc|description|details?|warnings?|cause|recommend")
 _TOTAL: Final = re.compile(r"total(?:count|cnt|num|number|size|rows|records)?|(?:row|record|media)?count")
 _ROWS: Final = frozenset({"mediaid", "qoeinfolist"})
@@ -40,6 +40,8 @@ _GOOD: Final = frozenset(
 )
 _FINE: Final = _GOOD | {"true", "yes", "y", "t", "1"}
 _NOTHING: Final = _GOOD | {"false", "no", "n", "f", "none", "null", "nil", "undefined"}
+# Each of several codes, as gateways of Alibaba write them: `SUCCESS::...`.
+_FINE_RESULT: Final = re.compile(r"(?:success|ok)\b.*", re.DOTALL)
 _ZERO: Final = re.compile(r"0+")
 _FINE_STATUS: Final = re.compile(r"2\d\d")
 
@@ -80,7 +82,9 @@ def _signs(given: Mapping[str, object], depth: int) -> Iterator[Sign]:
                 yield Sign(full_name, "no text")
             if name != "qoeinfolist":
                 yield from _inner(full_name, value, depth)
-        elif _fails(name, value, says_success=says_success) or (full_name != "TotalCount" and _counts(name, value)):
+        elif _fails(name, value, says_success=says_success) or (
+            _counts(name, value) and (depth or full_name != "TotalCount")
+        ):
             yield Sign(full_name, f"{value}"[:_LONGEST])
         elif isinstance(value, str) and value.lstrip().startswith(("{", "[")):
             with suppress(ValueError, RecursionError):
@@ -98,7 +102,16 @@ def _inner(name: str, value: object, depth: int) -> Iterator[Sign]:
             yield from _signs(each, depth + 1)
         elif isinstance(each, list):
             yield from _inner(name, each, depth + 1)
-        elif each not in (None, "") and (_FAILURE.fullmatch(plain) or _TEXT.fullmatch(plain) or plain == "code"):
+        elif each not in (None, "") and (
+            _FAILURE.fullmatch(plain)
+            or _TEXT.fullmatch(plain)
+            or plain == "code"
+            or (
+                _CODE.fullmatch(plain)
+                and _fails(plain, each, says_success=False)
+                and not _FINE_RESULT.match(_word(each))
+            )
+        ):
             yield Sign(name, f"{each}"[:_LONGEST])
     if isinstance(value, dict) and _FAILURE.fullmatch(plain):
         yield Sign(name, json.dumps(value, ensure_ascii=False)[:_LONGEST])

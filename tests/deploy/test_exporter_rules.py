@@ -184,9 +184,13 @@ def test_days_settle_some_polls_after_a_start(version: str, tmp_path: Path) -> N
             own("query_up", "1x30 stale", query="q", exported_query="main"),
             {"5m": [], "20m": ["LabelsShadowed instance=e:9985 severity=warning"], "40m": []},
         ),
+        (
+            own("api_errors_total", "0x30 stale", kind="vm", exported_kind="auth", account="main"),
+            {"5m": [], "20m": ["LabelsShadowed instance=e:9985 severity=warning"], "40m": []},
+        ),
         (own("slice_ready", "1x30", account="main", days_ago="1") | own("query_up", "1x30", query="q"), {"20m": []}),
     ],
-    ids=["budget", "series", "one failed write", "writes fail", "reload", "account", "query", "honored"],
+    ids=["budget", "series", "one failed write", "writes fail", "reload", "account", "query", "kind", "honored"],
 )
 def test_what_is_wrong_with_the_exporter(version: str, series: Series, firing: Firing, tmp_path: Path) -> None:
     check_firing(version, tmp_path, series, firing)

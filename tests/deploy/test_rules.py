@@ -177,6 +177,18 @@ def test_a_rule_reads_what_is_exposed_or_recorded(rule: dict[str, Any]) -> None:
     assert set(_RECORD.findall(rule["expr"])) <= set(RECORDED)
 
 
+def test_the_alert_about_renamed_labels_notices_every_label_that_a_rule_or_panel_uses() -> None:
+    (rule,) = (rule for rule in ALERTS if rule["alert"] == "AliyunVodLabelsShadowed")
+    noticed = re.findall(r"(aliyun_vod_\w+)\{exported_(\w+)!=", rule["expr"])
+    rows = re.findall(r"^\| `(aliyun_vod_\w+)` \| \w+ \| ([^|]*) \|", METRICS, re.MULTILINE)
+    labels = {metric: re.findall(r"`(\w+)`", column) for metric, column in rows}
+    assert [(metric, label) for metric, label in noticed if label not in labels[metric]] == []
+    panels = "".join(file.read_text("utf-8") for file in (ROOT / "deploy/grafana/dashboards").glob("*.json"))
+    used_in = " ".join(str(rule["expr"]) for rule in ALL) + " ".join(re.findall(r'"expr": "(.*)"', panels))
+    used = set(re.findall(r"\w+", used_in)) & {label for listed in labels.values() for label in listed}
+    assert {label for _, label in noticed} == used
+
+
 def test_records_and_alerts_are_in_different_files() -> None:
     for file in RULES:
         groups = yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]
