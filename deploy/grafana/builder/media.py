@@ -135,7 +135,7 @@ def _expected() -> stat.Panel:
         "Plays expected on the last settled day: the fewer of those a week before and those the day before let expect. "
         "None until a day is final (see State), and none while too few days of the media are known.",
         "locale",
-        "none known yet",
+        "none known now",
     )
     return single(about, now(_CHOSEN.settled(EXPECTED_PLAYS))).decimals(0)
 
@@ -145,7 +145,7 @@ def _changed() -> stat.Panel:
         "Against expected",
         "Plays of the last settled day against those expected: -50 % is half lost.",
         "percentunit",
-        "nothing expected yet",
+        "nothing expected now",
     )
     return single(about, now(f"- {_CHOSEN.lost()} / ({_CHOSEN.settled(EXPECTED_PLAYS)} > 0)"), *VERDICT).decimals(0)
 
