@@ -51,6 +51,9 @@ PANELS: Final[dict[str, dict[str, Any]]] = {
 }
 every_panel = pytest.mark.parametrize("panel", PANELS.values(), ids=PANELS)
 GRID_WIDTH: Final = 24
+SMALL_SCREEN: Final = 1280
+ROOM: Final = 300
+"""Pixels of a title of about 40 letters, and of the borders of a panel."""
 
 
 def different(ours: Any, theirs: Any, where: str = "") -> Iterator[str]:
@@ -287,6 +290,28 @@ def test_the_chinese_dashboard_differs_only_in_its_texts(name: str) -> None:
     assert [panel["gridPos"] for panel in languages.panels_of(english)] == [
         panel["gridPos"] for panel in languages.panels_of(chinese)
     ]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_legend_of_label_values_has_only_names(name: str) -> None:
+    """Words among the values, such as results of polls, would be English in the Chinese dashboard."""
+    names = {"account", "action", "app_id", "code", "instance", "kind", "os", "terminal_type", "title"}
+    for panel in languages.panels_of(WRITTEN[name]):
+        for target in panel.get("targets", ()):
+            assert set(re.findall(r"\{\{(\w+)\}\}", target.get("legendFormat", ""))) <= names, panel["title"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_what_an_alert_is_about_has_room_on_a_small_screen(name: str) -> None:
+    for panel in WRITTEN[name]["panels"]:
+        if panel["title"] in {"Alerts that fire now", CHINESE["Alerts that fire now"]}:
+            widths = [
+                each["value"]
+                for override in panel["fieldConfig"]["overrides"]
+                for each in override["properties"]
+                if each["id"] == "custom.width"
+            ]
+            assert panel["gridPos"]["w"] * SMALL_SCREEN / GRID_WIDTH - sum(widths) >= ROOM
 
 
 def test_texts_of_one_panel_that_name_columns_stay_different() -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import time
 from collections import defaultdict
-from dataclasses import dataclass, field
 from datetime import datetime
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final
@@ -23,7 +21,8 @@ from exporter.simulator.dataset import Dataset
 from exporter.simulator.generated_media import most_played
 from exporter.simulator.incidents import collapse
 from exporter.simulator.media_library import MediaLibrary
-from tests.deploy.grafana import rate_interval
+from tests.campaigns.bench.dashboards import load
+from tests.deploy.grafana import DashboardQueries
 from tests.e2e.processes import Prometheus, exporter, free_port, post, prometheus_with, until
 from tests.e2e.test_clock import wall_clock
 
@@ -41,6 +40,8 @@ WRITTEN: Final = [
 NOON: Final = "24T12:00:00"
 AT_NOON: Final = datetime.fromisoformat(f"2024-03-{NOON}+08:00").timestamp()
 MEDIA: Final = 20
+COLLAPSING: Final = most_played(0)
+"""The media that has lost its plays."""
 RULES: Final = FOLDER.parents[1] / "prometheus" / "rules"
 SCRAPED: Final = 1
 """Seconds from scrape to scrape; the documentation recommends 60."""
@@ -66,73 +67,6 @@ queries:
     days_ago: [0, 1, 2, 8, 9]
   - {{name: month, every: 10s, media: {{top: 20, by: plays}}, days_ago: [{month}]}}
 """
-
-
-@dataclass
-class DashboardQueries:
-    """A Prometheus, and the values of the variables: the first one each, or all if that is the default."""
-
-    server: Prometheus
-    variables: dict[str, dict[str, str]] = field(default_factory=dict)
-
-    def query(self, promql: str) -> list[tuple[dict[str, str], float]]:
-        """As `Prometheus.query`, for queries longer than a URL may be."""
-        answer = post(f"{self.server.url}/api/v1/query", data={"query": promql}).json()
-        assert answer["status"] == "success", (answer, promql)
-        return [(series["metric"], float(series["value"][1])) for series in answer["data"]["result"]]
-
-    def expr(self, dashboard: dict[str, Any], target: dict[str, Any]) -> str:
-        """A query with variables interpolated as by Grafana; the scrape interval is a second instead of a minute."""
-        rates_over = f"{rate_interval(target) * SCRAPED / 60:.0f}s"
-        text = target["expr"].replace("$__rate_interval", rates_over).replace("$__interval", "1m")
-        text = text.replace("${__to:date:seconds}", f"{time.time():.0f}")
-        return substituted(text, self.values(dashboard))
-
-    def values(self, dashboard: dict[str, Any]) -> dict[str, str]:
-        """The value of each variable of a dashboard; every variable has an option."""
-        if dashboard["uid"] not in self.variables:
-            known: dict[str, str] = {}
-            self.variables[dashboard["uid"]] = known
-            for variable in dashboard["templating"]["list"]:
-                if variable["type"] == "query":
-                    options = self.options(substituted(variable["query"]["query"], known), variable.get("regex", ""))
-                    assert options, f"nothing to choose for {variable['name']}"
-                    whole = (
-                        variable.get("allValue")
-                        or "(" + "|".join(re.escape(option).replace("\\", "\\\\") for option in options) + ")"
-                    )
-                    first = self.collapsing if self.collapsing in options else options[0]
-                    chosen = variable.get("current", {}).get("value", first)
-                    assert chosen in ("$__all", *options)
-                    known[variable["name"]] = whole if chosen == "$__all" else chosen
-                elif variable["type"] == "custom":
-                    known[variable["name"]] = variable["current"]["value"]
-            assert "$" not in "".join(known.values())
-        return self.variables[dashboard["uid"]]
-
-    def options(self, query: str, regex: str) -> list[str]:
-        """The options of a variable's query, as from Grafana's Prometheus data source."""
-        if found := re.fullmatch(r"label_values\((.+), (\w+)\)", query):
-            return list(dict.fromkeys(labels.get(found[2], "") for labels, _ in self.query(found[1])))
-        found = re.fullmatch(r"query_result\((.+)\)", query)
-        assert found, query
-        lines = [
-            "{" + ",".join(f'{name}="{value}"' for name, value in labels.items()) + "} 1 1700000000000"
-            for labels, _ in self.query(found[1])
-        ]
-        pattern = re.compile(regex.strip("/").replace("(?<", "(?P<"))
-        matched = [pattern.search(line) for line in lines]
-        assert all(matched), lines
-        return [match.groupdict().get("value") or match[1] for match in matched if match]
-
-    @property
-    def collapsing(self) -> str:
-        """The media that has lost its plays."""
-        return most_played(0)
-
-
-def substituted(text: str, values: dict[str, str]) -> str:
-    return re.sub(r"\$([a-z]\w*)", lambda found: values[found[1]], text)
 
 
 def catalogue() -> Dataset:
@@ -197,7 +131,7 @@ def dashboards(tmp_path_factory: pytest.TempPathFactory) -> Generator[DashboardQ
             exporter(folder / "one", *serve, f"--web.listen-address=127.0.0.1:{ports['one']}", **clock.fixed),
             exporter(folder / "other", *serve, f"--web.listen-address=127.0.0.1:{ports['other']}", **clock.fixed),
         ):
-            dashboards = DashboardQueries(server)
+            dashboards = DashboardQueries(server, prefers=COLLAPSING, scraped=SCRAPED)
             settled = 'count(aliyun_vod_slice_settled{days_ago=~"1|8",os="all",region="all"} == 1) == 12'
             until(lambda: dashboards.query(settled), "yesterday to be settled")
             # The rules are evaluated some seconds later; on the day before nothing had collapsed.
@@ -241,8 +175,11 @@ EMPTY: Final = (
     "unless on () (min(max by (account) (aliyun_vod_slice_settled{",
     "> time() - 86400) <= time()",
 )
-# What happens only on a machine under load.
-SOMETIMES: Final = ("rate(aliyun_vod_api_retries_total{", 'result="partial"}', 'result="failure"}', 'result="skipped"}')
+# What happens only on a machine under load, or to queries of media by ID.
+SOMETIMES: Final = (
+    "rate(aliyun_vod_api_retries_total{", 'reason="sweep"}', 'result="partial"}', 'result="failure"}',
+    'result="skipped"}',
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(("dashboard", "target"), TARGETS)
@@ -286,7 +223,7 @@ def test_two_exporters_do_not_double_the_totals(dashboards: DashboardQueries) ->
 
 
 def test_the_first_loser_has_its_part_of_the_whole_loss(dashboards: DashboardQueries) -> None:
-    days = {days_ago: plays(days_ago, catalogue()).get(dashboards.collapsing, 0) for days_ago in (1, 2, 8, 9)}
+    days = {days_ago: plays(days_ago, catalogue()).get(COLLAPSING, 0) for days_ago in (1, 2, 8, 9)}
     expected = expected_plays(days)
     lost = {labels["media_id"]: value for labels, value in shown(dashboards, "Lost plays by media")}
     parts = {labels["media_id"]: value for labels, value in shown(dashboards, "Lost plays by media", "B")}
@@ -294,12 +231,12 @@ def test_the_first_loser_has_its_part_of_the_whole_loss(dashboards: DashboardQue
     ((_, whole),) = shown(dashboards, "Lost plays")
     (first, _), *_ = shown(dashboards, "Lost plays by media")
 
-    assert (first["media_id"], first["title"]) == (dashboards.collapsing, "旗舰新品 Hero video")
+    assert (first["media_id"], first["title"]) == (COLLAPSING, "旗舰新品 Hero video")
     assert expected is not None
-    assert lost[dashboards.collapsing] == pytest.approx(expected - days[1])
-    assert parts[dashboards.collapsing] == pytest.approx(lost[dashboards.collapsing] / whole)
+    assert lost[COLLAPSING] == pytest.approx(expected - days[1])
+    assert parts[COLLAPSING] == pytest.approx(lost[COLLAPSING] / whole)
     assert sum(parts.values()) <= 1 + 1e-9
-    assert changes[dashboards.collapsing] < -0.5
+    assert changes[COLLAPSING] < -0.5
 
 
 def test_terminals_and_systems_have_parts_that_add_up(dashboards: DashboardQueries) -> None:
@@ -319,7 +256,7 @@ def test_the_alert_of_the_collapse_is_listed_with_its_media(dashboards: Dashboar
     alerts = {labels["alertname"]: labels for labels, _ in shown(dashboards, "Alerts that fire now")}
 
     gone = alerts.get("AliyunVodMediaPlaysGone") or alerts["AliyunVodMediaPlaysDropped"]
-    assert (gone["media_id"], gone["what"]) == (dashboards.collapsing, "旗舰新品 Hero video")
+    assert (gone["media_id"], gone["what"]) == (COLLAPSING, "旗舰新品 Hero video")
 
 
 def test_plays_by_category_are_those_of_the_service(dashboards: DashboardQueries) -> None:
@@ -378,6 +315,14 @@ def test_an_answer_is_small(dashboards: DashboardQueries, dashboard: dict[str, A
         exprs = [dashboards.expr(dashboard, target) for target in panel.get("targets", ())]
         answers = [get_text(dashboards.server, expr) for expr in exprs]
         assert sum(map(len, answers)) < BYTES, panel["title"]
+
+
+@pytest.mark.parametrize("dashboard", [pytest.param(each, id=each["uid"]) for each in WRITTEN])
+def test_a_load_over_time_is_small_too(dashboards: DashboardQueries, dashboard: dict[str, Any]) -> None:
+    answers = load(dashboards, dashboard)
+
+    assert answers
+    assert max(answers.values()) < BYTES
 
 
 def get_text(server: Prometheus, promql: str) -> str:

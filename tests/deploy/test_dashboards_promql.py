@@ -11,6 +11,7 @@ import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from deploy.grafana.builder import languages, state
+from deploy.grafana.builder.panels import per_bar
 from deploy.grafana.builder.promql import (
     EXPECTED_PLAYS,
     LOST,
@@ -69,8 +70,9 @@ def answers(
     expected: dict[str, float],
     at: str = "0s",
     interval: str = "1m",
+    first: str = "",
 ) -> None:
-    """Raises AssertionError with promtool's output if the result differs."""
+    """Raises AssertionError with promtool's output if the result differs; `first`: the group of rules to begin with."""
     case: dict[str, Any] = {
         "interval": interval,
         "input_series": given,
@@ -83,11 +85,15 @@ def answers(
         ],
     }
     # What is looked at after hours does not depend on rules. promtool loads series up to the last time that is read.
-    files = [str(RULES)] if at == "6m" else []
+    files = [str(RULES)] if at == "6m" or first else []
     if interval == "1h":
         now = {"expr": "vector(1)", "eval_time": "80h", "exp_samples": [{"labels": "{}", "value": 1}]}
         case["promql_expr_test"].append(now)
-    rules = yaml.safe_dump({"rule_files": files, "tests": [case]}, allow_unicode=True)
+    document: dict[str, Any] = {"rule_files": files, "tests": [case]}
+    if first:
+        groups = [group["name"] for group in yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]]
+        document["group_eval_order"] = sorted(groups, key=lambda name: name != first)
+    rules = yaml.safe_dump(document, allow_unicode=True)
     (folder / "test.yml").write_text(rules)
     done = subprocess.run(
         ["promtool", "test", "rules", "test.yml"], cwd=folder, capture_output=True, text=True, check=False
@@ -129,6 +135,12 @@ def test_a_day_on_which_nothing_is_lost_says_0_and_no_day_says_nothing(tmp_path:
 
     answers(tmp_path, gained, name, {f"{name}{{{SLICE}}}": 0}, "6m")
     answers(tmp_path, settled("new", 7, None), name, {}, "6m")
+
+
+def test_what_is_lost_is_not_added_up_before_there_are_the_media_that_lost_it(tmp_path: Path) -> None:
+    """A Prometheus that has just started may evaluate the rules for dashboards before the thresholds."""
+    answers(tmp_path, TWO_EXPORTERS, LOST, {}, first="aliyun-vod-dashboards")
+    answers(tmp_path, TWO_EXPORTERS, "aliyun_vod:slice_plays:lost", {}, first="aliyun-vod-dashboards")
 
 
 def test_parts_of_the_loss_add_up(tmp_path: Path) -> None:
@@ -202,6 +214,27 @@ def test_nothing_counted_is_zero_while_the_rules_run(
     tmp_path: Path, given: list[tuple[str, int]], shown: dict[str, float]
 ) -> None:
     answers(tmp_path, [series(name, f"{value}x20") for name, value in given], or_zero("count(x)"), shown, "6m")
+
+
+@pytest.mark.parametrize(("at", "grew"), [("5m30s", 4), ("10m30s", 3), ("15m30s", 0), ("20m30s", 1)])
+def test_a_bar_has_what_was_counted_between_its_last_scrape_and_the_next_bar(
+    tmp_path: Path, at: str, grew: float
+) -> None:
+    """The counter grows between the scrapes at 2 and 3 minutes, 5 and 6; after 17 minutes it begins again."""
+    given = [series('calls{instance="e",reason="r"}', "_x1 1x0 5x3 8x10 1x5")]
+    expr = per_bar("calls", "", by="reason").build().expr.replace("$__interval", "5m")
+
+    answers(tmp_path, given, expr, {'{reason="r"}': grew}, at)
+
+
+@pytest.mark.parametrize(("at", "seconds"), [("1m", 30), ("2m", 0)])
+def test_a_poll_that_is_due_is_due_now(tmp_path: Path, at: str, seconds: float) -> None:
+    exporter = json.loads(texts()["aliyun-vod-exporter.json"])
+    (panel,) = (panel for panel in exporter["panels"] if panel["title"] == "Queries")
+    (expr,) = (target["expr"] for target in panel["targets"] if target["refId"] == "A")
+    name = 'aliyun_vod_query_next_poll_timestamp_seconds{job="aliyun-vod",instance="e",query="q"}'
+
+    answers(tmp_path, [series(name, "90x5")], f"sum({expr.replace('$instance', 'e')})", {"{}": seconds}, at)
 
 
 def by_date(day: int) -> str:
@@ -302,29 +335,37 @@ def test_media_of_the_last_day_can_be_chosen_while_no_exporter_runs(tmp_path: Pa
     answers(tmp_path, given, expr, {f'{{media_id="m", title="{title}"}}': 1} if title else {}, at, "1h")
 
 
-UP: Final = series('up{job="aliyun-vod",instance="e"}', "1x60")
-LOADED: Final = series("aliyun_vod:plays:threshold", "100x60")
-READY: Final = series(f'aliyun_vod_slice_ready{{{SLICE},days_ago="1",job="aliyun-vod"}}', "1x60")
+UP: Final = series('up{job="aliyun-vod",instance="e"}', "1x1700")
+LOADED: Final = series("aliyun_vod:plays:threshold", "100x1700")
+READY: Final = series(f'aliyun_vod_slice_ready{{{SLICE},days_ago="1",job="aliyun-vod"}}', "1x1700")
 
 
 def settled_date(value: int) -> dict[str, str]:
-    return series(f'aliyun_vod_slice_settled_date_timestamp_seconds{{{SLICE},job="aliyun-vod"}}', f"{value}x60")
+    return series(f'aliyun_vod_slice_settled_date_timestamp_seconds{{{SLICE},job="aliyun-vod"}}', f"{value}x1700")
+
+
+def since(minutes: int, given: dict[str, str]) -> dict[str, str]:
+    """A series that begins so many minutes after the others, which have a sample every 2 minutes."""
+    return {**given, "values": f"_x{minutes // 2} {given['values']}"}
 
 
 @pytest.mark.parametrize(
     ("given", "at", "says"),
     [
         ([], "40h", "No exporter: "),
-        ([series('up{job="node",instance="n"}', "1x60")], "40h", "No exporter: "),
-        ([series('up{job="aliyun-vod",instance="e"}', "0x60")], "40h", "An exporter is down: "),
+        ([series('up{job="node",instance="n"}', "1x1700")], "40h", "No exporter: "),
+        ([series('up{job="aliyun-vod",instance="e"}', "0x1700")], "40h", "An exporter is down: "),
         ([UP], "40h", "The first poll "),
         ([UP, READY], "40h", "No recording rules: "),
-        ([UP, LOADED, series(READY["series"].replace('"1"', '"0"'), "1x60")], "40h", "No query requests yesterday: "),
+        ([UP, LOADED, series(READY["series"].replace('"1"', '"0"'), "1x1700")], "40h", "No query requests yesterday: "),
         ([UP, READY, LOADED], "40h", "No day to compare yet: "),
         # 40 h: the second midnight in UTC+8.
+        ([UP, READY, LOADED, since(41 * 60 - 2, settled_date(MIDNIGHT))], "41h", "The first numbers come in"),
+        ([UP, READY, LOADED, since(41 * 60 - 4, settled_date(MIDNIGHT))], "41h", "The numbers are of yesterday"),
         ([UP, READY, LOADED, settled_date(MIDNIGHT)], "41h", "The numbers are of yesterday"),
         ([UP, READY, LOADED, settled_date(MIDNIGHT - DAY)], "41h", "Yesterday is not final yet"),
         ([UP, READY, LOADED, settled_date(MIDNIGHT - DAY)], "56h", "Late: "),
+        ([UP, since(55 * 60, READY), LOADED, settled_date(MIDNIGHT - DAY)], "56h", "Yesterday is not final yet"),
     ],
 )
 def test_the_state_says_why_there_are_no_numbers(
@@ -334,4 +375,4 @@ def test_the_state_says_why_there_are_no_numbers(
     texts = panel["fieldConfig"]["defaults"]["mappings"][1]["options"]
     (code,) = (code for code, shown in texts.items() if shown["text"].startswith(says))
 
-    answers(tmp_path, given, state.expression(), {"{}": float(code)}, at, "1h")
+    answers(tmp_path, given, state.expression(), {"{}": float(code)}, at, "2m")

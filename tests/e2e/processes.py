@@ -120,6 +120,11 @@ class Prometheus:
         assert answer["status"] == "success", answer
         return [(series["metric"], float(series["value"][1])) for series in answer["data"]["result"]]
 
+    def cpu_seconds(self) -> float:
+        """Processor time of the process so far."""
+        own = get(f"{self.url}/metrics").text
+        return float(own.partition("\nprocess_cpu_seconds_total ")[2].split()[0])
+
 
 @contextlib.contextmanager
 def prometheus(folder: Path, target: str) -> Generator[Prometheus]:
@@ -133,8 +138,8 @@ def prometheus(folder: Path, target: str) -> Generator[Prometheus]:
 
 
 @contextlib.contextmanager
-def prometheus_with(folder: Path, configuration: str) -> Generator[Prometheus]:
-    """Run Prometheus with a configuration."""
+def prometheus_with(folder: Path, configuration: str, *flags: str) -> Generator[Prometheus]:
+    """Run Prometheus with a configuration; its data stay in the folder."""
     port = free_port()
     (folder / "prometheus.yml").write_text(configuration)
     with running(
@@ -144,6 +149,7 @@ def prometheus_with(folder: Path, configuration: str) -> Generator[Prometheus]:
         f"--config.file={folder}/prometheus.yml",
         f"--storage.tsdb.path={folder}/tsdb",
         f"--web.listen-address=127.0.0.1:{port}",
+        *flags,
     ) as process:
         server = Prometheus(f"http://127.0.0.1:{port}")
         _until_ready(process, server.url)

@@ -16,6 +16,7 @@ from deploy.grafana.builder.panels import (
     graph,
     now,
     over_time,
+    per_bar,
     per_second,
     rows,
     set_to,
@@ -34,10 +35,12 @@ _INSTANCE: Final = 'job=~"$job", instance=~"$instance"'
 _ACCOUNT: Final = f'account=~"$account", {_INSTANCE}'
 _OURS: Final = f"and on (instance, job) aliyun_vod_exporter_build_info{{{_INSTANCE}}}"
 _STALE: Final = (Threshold(color="transparent"), Threshold(21_600, "orange"), Threshold(86_400, "red"))
+_REASONS: Final = ("settled", "shared", "sweep")
 _RESULTS: Final = {"success": "green", "partial": "orange", "failure": "red", "skipped": "gray"}
 # Nothing that failed is green, however many kinds there are.
 _FAILURES: Final = board.FieldColor().mode(FieldColorModeId.SHADES).fixed_color("red")
 _NOT_SCRAPED: Final = "Prometheus scrapes no exporter that runs"
+_WHEN: Final = "each 5 minutes are shown once they are over"
 _TARGETS: Final = f"{TARGETS} and on (instance, job) up{{{_INSTANCE}}}"
 
 
@@ -232,10 +235,10 @@ def _errors() -> timeseries.Panel:
         "Attempts that failed, by the service's own code (Meter.*: of this API; others: of the gateway), and its "
         "kind. Meter.ReadyTsError is no fault: the day is not computed yet.",
         "short",
-        "No attempt has failed in this time since the first scrape",
+        f"No attempt has failed in this time since the first scrape; {_WHEN}",
     )
-    failed = f"sum by (code, kind) (increase(aliyun_vod_api_errors_total{{{_ACCOUNT}}}[$__interval]))"
-    return stacked(graph(about, over_time(f"{failed} > 0", "{{code}} ({{kind}})"))).color_scheme(_FAILURES)
+    failed = per_bar(f"aliyun_vod_api_errors_total{{{_ACCOUNT}}}", "{{code}} ({{kind}})", by="code, kind", more="> 0")
+    return stacked(graph(about, failed)).color_scheme(_FAILURES)
 
 
 def _latency() -> timeseries.Panel:
@@ -243,7 +246,7 @@ def _latency() -> timeseries.Panel:
         "How long an attempt takes",
         "Half of the attempts are answered within the median, 99 of 100 within the other.",
         "s",
-        "No exporter has sent a request in this time",
+        f"No exporter has sent a request in this time; {_WHEN}",
     )
     # Where nothing was sent there is no quantile: NaN, which is not >= 0.
     buckets = f"sum by (le) (rate(aliyun_vod_api_request_duration_seconds_bucket{{{_ACCOUNT}}}[$__interval]))"
@@ -284,10 +287,14 @@ def _saved() -> timeseries.Panel:
         "Calls that a naive poller would have made: shared between queries, one sweep for many media, or the day is "
         "settled and not requested again.",
         "short",
-        "No call was saved in this time since the first scrape",
+        f"No call was saved in this time since the first scrape; {_WHEN}",
     )
-    saved = f"sum by (reason) (increase(aliyun_vod_api_calls_saved_total{{{_ACCOUNT}}}[$__interval]))"
-    return stacked(graph(about, over_time(f"{saved} > 0", "{{reason}}")))
+
+    def saved(reason: str) -> prometheus.Dataquery:
+        calls = f'aliyun_vod_api_calls_saved_total{{{_ACCOUNT}, reason="{reason}"}}'
+        return per_bar(calls, reason, by="reason", more="> 0")
+
+    return stacked(graph(about, *map(saved, _REASONS)))
 
 
 def _queries() -> table.Panel:
@@ -307,7 +314,8 @@ def _queries() -> table.Panel:
     return table_of(
         about,
         (
-            rows(f"{each('aliyun_vod_query_next_poll_timestamp_seconds')} - time()"),
+            # Between the time that it is due and the next scrape it is running.
+            rows(f"clamp_min({each('aliyun_vod_query_next_poll_timestamp_seconds')} - time(), 0)"),
             rows(each("aliyun_vod_query_up")),
             rows(f"time() - {each('aliyun_vod_query_last_success_timestamp_seconds')}"),
             rows(each("aliyun_vod_query_poll_duration_seconds")),
@@ -379,12 +387,12 @@ def _polls() -> timeseries.Panel:
         "Polls, by result",
         "Polls that ended: with an answer for every slice, for some (partial), for none (failure), or skipped.",
         "short",
-        "No poll has ended in this time since the first scrape",
+        f"No poll has ended in this time since the first scrape; {_WHEN}",
     )
 
     def ended(result: str) -> prometheus.Dataquery:
-        polls = f'increase(aliyun_vod_query_polls_total{{{_INSTANCE}, result="{result}"}}[$__interval])'
-        return over_time(f"sum by (result) ({polls}) > 0", "{{result}}")
+        polls = f'aliyun_vod_query_polls_total{{{_INSTANCE}, result="{result}"}}'
+        return per_bar(polls, result, by="result", more="> 0")
 
     panel = stacked(graph(about, *map(ended, _RESULTS)))
     for target, name in zip("ABCD", _RESULTS.values(), strict=True):
@@ -412,10 +420,10 @@ def _storage() -> timeseries.Panel:
         "Times that storage could not be written. What is known is kept in memory and written later; a restart before "
         "that requests it again.",
         "short",
-        _NOT_SCRAPED,
+        f"{_NOT_SCRAPED}; {_WHEN}",
     )
-    errors = f"increase(aliyun_vod_exporter_storage_errors_total{{{_INSTANCE}}}[$__interval])"
-    return stacked(graph(about, over_time(errors, "{{instance}}"))).color_scheme(_FAILURES)
+    errors = per_bar(f"aliyun_vod_exporter_storage_errors_total{{{_INSTANCE}}}", "{{instance}}", by="instance")
+    return stacked(graph(about, errors)).color_scheme(_FAILURES)
 
 
 def _memory() -> timeseries.Panel:

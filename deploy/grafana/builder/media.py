@@ -90,11 +90,11 @@ def _media() -> board.QueryVariable:
     most = f"topk({_OPTIONS}, {played} or {_of_a_day(yesterday, 'media_id')})"
     info = f'aliyun_vod_media_info{{{_ACCOUNT}, job=~"$job", title!=""}}'
     titled = f"max by (media_id, title) ({info}) or {_of_a_day(info, 'media_id, title')}"
-    titles = f"topk by (media_id) (1, ({titled}) and on (media_id) {most})"
+    titles = f"topk by (media_id) (1, {titled})"
     return frame.result_variable(
         "media",
         "Media",
-        f"query_result({most} ^ 0 * on (media_id) group_left (title) ({titles} or on (media_id) {most} ^ 0))",
+        f"query_result({most} ^ 0 * on (media_id) group_left (title) {titles} or on (media_id) {most} ^ 0)",
         "The most played media by title, or by ID without one; type to search. Links open others as well.",
     ).regex(r'/media_id="(?<value>[^"]+)"(?:,title="(?<text>[\s\S]*)")?} /')
 
@@ -135,7 +135,7 @@ def _expected() -> stat.Panel:
         "Plays expected on the last settled day: the fewer of those a week before and those the day before let expect. "
         "None until a day is final (see State), and none while too few days of the media are known.",
         "locale",
-        "none known yet",
+        "none known now",
     )
     return single(about, now(_CHOSEN.settled(EXPECTED_PLAYS))).decimals(0)
 
@@ -145,7 +145,7 @@ def _changed() -> stat.Panel:
         "Against expected",
         "Plays of the last settled day against those expected: -50 % is half lost.",
         "percentunit",
-        "nothing expected yet",
+        "nothing expected now",
     )
     return single(about, now(f"- {_CHOSEN.lost()} / ({_CHOSEN.settled(EXPECTED_PLAYS)} > 0)"), *VERDICT).decimals(0)
 

@@ -86,12 +86,15 @@ def build() -> Dashboard:
         built.with_variable(variable)
     for panel, span in ((state.state(), 14), (state.next_poll(), 3), (_date(), 4), (_alerts_firing(), 3)):
         built.with_panel(panel.span(span).height(3))
-    for number in (_plays(), _against_expected(), _lost_plays(), _dropped(), _yesterday(), _today()):
-        built.with_panel(number.span(4).height(3))
+    for number, span in (
+        (_plays(), 4), (_against_expected(), 4), (_lost_plays(), 3), (_dropped(), 4), (_yesterday(), 5), (_today(), 4)
+    ):  # fmt: skip
+        built.with_panel(number.span(span).height(3))
     built.with_panel(_losers().span(13).height(9))
     built.with_panel(_slices().span(11).height(9))
-    built.with_panel(alerts.firing().span(13).height(8))
-    built.with_panel(_trend().span(11).height(8))
+    # Beside a wider trend, what an alert is about would be cut on a screen of 1280 pixels.
+    built.with_panel(alerts.firing().span(16).height(8))
+    built.with_panel(_trend().span(8).height(8))
     built.with_row(board.Row("Winners, and today"))
     built.with_panel(_winners().span(12).height(10))
     built.with_panel(_today_over_time().span(12).height(10))
@@ -190,7 +193,7 @@ def _yesterday() -> stat.Panel:
         "Yesterday",
         "Plays of yesterday (UTC+8) as known now: provisional until about 09:30, when the day becomes final.",
         "locale",
-        "none yet, or no days_ago 1",
+        "none now, or no days_ago 1",
     )
     plays = f"sum({_CHOSEN.recorded(SUM_OF_DAY, ago(1))})"
     settled = _CHOSEN.scraped("aliyun_vod_slice_settled", 'days_ago="1"')
@@ -200,7 +203,7 @@ def _yesterday() -> stat.Panel:
     return (
         panel.with_target(provisional)
         .text_mode(BigValueTextMode.VALUE_AND_NAME)
-        .text(common.VizTextDisplayOptions().title_size(12).value_size(24))
+        .text(common.VizTextDisplayOptions().title_size(12).value_size(22))
         .color_mode(BigValueColorMode.VALUE)
         .override_by_query("B", set_to(color={"mode": "fixed", "fixedColor": "orange"}))
     )
@@ -211,7 +214,7 @@ def _today() -> stat.Panel:
         "Today so far",
         "Plays since 00:00 UTC+8. The service may be hours behind; at 00:00 the count starts again.",
         "locale",
-        "none yet, or no days_ago 0",
+        "none now, or no days_ago 0",
     )
     return single(about, now(f"sum({_CHOSEN.recorded(SUM_OF_DAY, ago(0))})"))
 

@@ -145,6 +145,19 @@ def per_second(counter: str, legend: str, *, by: str = "", more: str = "") -> pr
     return over_time(f"{expr} {more}".rstrip(), legend).interval(SLOWEST_SCRAPE)
 
 
+def per_bar(counter: str, legend: str, *, by: str, more: str = "") -> prometheus.Dataquery:
+    """How much a counter (a selector) grew within each bar of `stacked`, added up `by` a label.
+
+    From the end of one bar to the end of the next, from the first scrape, or from 0 if it began again.
+    `increase(...[$__interval])` knows only the scrapes of one bar, and loses what was counted between the last of them
+    and the first of the next.
+    """
+    before = f"{counter} offset $__interval"
+    first = f"min_over_time({counter}[$__interval])"
+    expr = f"sum by ({by}) ({counter} - ({before} or {first}) >= 0 or {counter} and {before})"
+    return over_time(f"{expr} {more}".rstrip(), legend)
+
+
 def thresholds(*steps: Threshold) -> board.ThresholdsConfig:
     """Colours by value; the first step has none."""
     return board.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(list(steps))
@@ -214,7 +227,7 @@ def graph(about: About, *targets: prometheus.Dataquery, legend: bool = True) -> 
 
 
 def stacked(panel: timeseries.Panel) -> timeseries.Panel:
-    """The same as bars on top of each other, each over its own stretch of at least 5 minutes: `[$__interval]`."""
+    """The same as bars on top of each other, each over its own stretch of at least 5 minutes: `$__interval`."""
     return (
         panel.interval("5m")
         .decimals(0)

@@ -20,7 +20,7 @@ _ACCOUNT: Final = 'job=~"$job", account=~"$account"'
 _TARGET: Final = f'{_ACCOUNT}, terminal_type="$terminal", os="$system"'
 _BY: Final = "account, app_id, terminal_type, os"
 _LEGEND: Final = "{{account}} {{app_id}} {{terminal_type}} {{os}}"
-_NONE: Final = "none before the second poll"
+_NONE: Final = "none before the second poll, or exporter down"
 _NOTHING: Final = (
     "No player data: it comes with the second poll after a start, and only if the configuration has player:"
 )
@@ -40,8 +40,8 @@ def build() -> Dashboard:
         built.with_variable(variable)
     for number in (_lag(), _bucket(), _ratio(), _failures_now()):
         built.with_panel(number.span(6).height(4))
-    built.with_panel(_plays().span(13).height(9))
-    built.with_panel(alerts.firing().span(11).height(9))
+    built.with_panel(_plays().span(24).height(8))
+    built.with_panel(alerts.firing().span(24).height(6))
     built.with_row(board.Row("By terminal and OS"))
     for graphs in (_plays_by_target(), _failures(), _first_frame(), _stutter()):
         built.with_panel(graphs.span(12).height(8))

@@ -51,8 +51,14 @@ _STATES: Final = (
         "No day to compare yet: a day is final after three equal polls, about an hour with every: 30m.",
     ),
     (
+        "blue",
+        f"unless on () ({_DATE} offset 3m)",
+        "The first numbers come in: within 3 minutes all of them, lost and gained plays too.",
+    ),
+    (
         "orange",
-        f"and on () ({_LATE}) and on () {_NOT_YESTERDAY}",
+        # An exporter that has just started cannot have settled it.
+        f"and on () ({_LATE}) and on () ({_YESTERDAY_READY} offset 2h) and on () {_NOT_YESTERDAY}",
         "Late: yesterday is still not final. The numbers are of the last day that is; Exporter shows why.",
     ),
     (

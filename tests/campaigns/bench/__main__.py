@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter import logs
 from tests.campaigns.bench import (
+    dashboards,
     machine,
     page,
     polling,
@@ -36,6 +37,7 @@ PARTS: Final[dict[str, Callable[[], Sequence[Section]]]] = {
     "poll": polling.sections,
     "startup": startup.sections,
     "scale": lambda: [scale.section()],
+    "dashboards": dashboards.sections,
 }
 
 

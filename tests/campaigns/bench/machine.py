@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 _SDK: Final = ("alibabacloud-vod20170321", "alibabacloud-tea-openapi")
-_PROGRAMS: Final = {"nginx": "-v", "prometheus-pushgateway": "--version"}
+_PROGRAMS: Final = {"nginx": "-v", "prometheus-pushgateway": "--version", "prometheus": "--version"}
 
 
 def program(name: str) -> str | None:

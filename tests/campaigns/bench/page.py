@@ -28,8 +28,8 @@ make bench                   # everything, and this page
 make bench ARGS="scrape"     # one part, on the terminal only: {parts}
 ```
 
-nginx and pushgateway are the Debian packages (`apt-get install nginx-light prometheus-pushgateway`). If one is not
-installed, its row says so.
+nginx, pushgateway and Prometheus are the Debian packages (`apt-get install nginx-light prometheus-pushgateway
+prometheus`). If one is not installed, its row says so.
 """
 _MORE: Final = """\
 ## Measured elsewhere

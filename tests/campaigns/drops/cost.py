@@ -14,13 +14,11 @@ import yaml
 from exporter.core.model import Dimensions
 from tests.campaigns.drops.accounts import ALL, Account, account_wide
 from tests.deploy.promtool import RULES
-from tests.e2e.processes import get, prometheus_with, until
+from tests.e2e.processes import prometheus_with, until
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
-
-    from tests.e2e.processes import Prometheus
 
 _FIVE: Final = (ALL, Dimensions("Native"), Dimensions("Web"), Dimensions(os="Android"), Dimensions(os="iOS"))
 # Media and filters.
@@ -49,16 +47,11 @@ def measure(size: int, change: float, folder: Path) -> Cost:
         until(lambda: server.query("aliyun_vod:slice_plays:share_ratio"), "the records")
         # The first evaluations, which create series and alerts, cost more; and so do requests in between.
         time.sleep(2 * _SECONDS)
-        before = _processor_seconds(server)
+        before = server.cpu_seconds()
         time.sleep(_EVALUATIONS * _SECONDS)
-        seconds = (_processor_seconds(server) - before) / _EVALUATIONS
+        seconds = (server.cpu_seconds() - before) / _EVALUATIONS
         alerts = server.query('ALERTS{alertstate="firing", alertname=~"AliyunVod(Account|Media).*"}')
         return Cost(seconds, len(alerts))
-
-
-def _processor_seconds(server: Prometheus) -> float:
-    own = get(f"{server.url}/metrics").text
-    return float(own.partition("\nprocess_cpu_seconds_total ")[2].split()[0])
 
 
 def _configuration(target: str) -> str:
