@@ -68,7 +68,7 @@ def find(response: Mapping[str, object]) -> Sign | None:
 
 def _signs(given: Mapping[str, object], depth: int) -> Iterator[Sign]:
     says_success = any(
-        (_SUCCESS.fullmatch(name) or name == "code") and value not in (None, "") and _word(value) in {*_FINE, "200"}
+        (_SUCCESS.fullmatch(name) or name == "code") and _word(value) in {*_FINE, "200"}
         for name, value in ((_plain(name), value) for name, value in given.items())
     )
     for full_name, value in given.items():
@@ -98,7 +98,7 @@ def _inner(name: str, value: object, depth: int) -> Iterator[Sign]:
             yield from _signs(each, depth + 1)
         elif isinstance(each, list):
             yield from _inner(name, each, depth + 1)
-        elif each not in (None, "") and (_FAILURE.fullmatch(plain) or _TEXT.fullmatch(plain) or plain == "code"):
+        elif each not in (None, "") and (_FAILURE.fullmatch(plain) or _TEXT.fullmatch(plain)):
             yield Sign(name, f"{each}"[:_LONGEST])
     if isinstance(value, dict) and _FAILURE.fullmatch(plain):
         yield Sign(name, json.dumps(value, ensure_ascii=False)[:_LONGEST])
@@ -129,7 +129,7 @@ def _counts(name: str, value: object) -> bool:
 
 def _is_positive(value: object) -> bool:
     text = str(value)
-    return not isinstance(value, bool) and text.isdecimal() and text.strip("0") != ""
+    return not isinstance(value, bool) and text.isdecimal() and bool(text.strip("0"))
 
 
 def _plain(name: str) -> str:

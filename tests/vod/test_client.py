@@ -27,6 +27,7 @@ from exporter.vod.credentials.sources import Credentials, EnvCredentials
 from exporter.vod.rate_limits import Permit
 from exporter.vod.redaction import Secrets
 from exporter.vod.responses import LARGEST_ERROR, LARGEST_RESPONSE
+from exporter.vod.signing import signed_headers
 from exporter.vod.transport import FRESH
 from tests.vod.fakes import ENDPOINT, KEY, START, ClientFixture, FakeMeter, FakeSource, Service, action, ok, refusal
 
@@ -55,9 +56,17 @@ async def test_sends_one_signed_request_in_rpc_style() -> None:
     assert request.headers["x-acs-action"] == "Ask"
     assert request.headers["x-acs-version"] == "2017-03-21"
     assert request.headers["x-acs-date"] == "2023-11-14T22:13:20Z"
-    assert request.headers["authorization"].startswith("ACS3-HMAC-SHA256 Credential=key-id,SignedHeaders=host;x-acs-")
+    to_sign = {"host": "vod.cn-shanghai.aliyuncs.com", "x-acs-action": "Ask", "x-acs-version": "2017-03-21"}
+    signed = signed_headers(request.url.query.decode(), to_sign, KEY, at=START, nonce="nonce-0")
+    assert request.headers["authorization"] == signed["authorization"]
     assert request.headers["user-agent"] == f"aliyun-vod-exporter/{__version__}"
     assert "content-type" not in request.headers
+
+
+async def test_a_response_is_decoded_with_the_parameters_of_its_request() -> None:
+    ask = Action("Ask", "2017-03-21", "vod:Ask", lambda _, parameters: parameters["PageNo"])
+    async with ClientFixture(Service(ok())) as fixture:
+        assert await fixture.clock.run(fixture.client.call(ask, {"PageNo": "7"})) == "7"
 
 
 async def test_counts_a_success() -> None:
@@ -510,6 +519,7 @@ ECHO = "Signature is not matched. server string to sign is:POST\n/\n&SecurityTok
         refusal(400, "SignatureDoesNotMatch", ECHO),
         refusal(400, "hush-hush", "hush-hush quiet-quiet"),
         httpx.LocalProtocolError("Illegal header value b'quiet-quiet'"),
+        network_errors.no_http("quiet-quiet"),
         httpx.Response(200, content=b"hush-hush"),
     ],
 )
@@ -628,7 +638,7 @@ async def test_without_a_response_the_error_says_why_without_texts_of_a_library(
     async with ClientFixture(Service(error)) as fixture:
         failure = await failing(fixture)
         assert failure.message == f"no response from vod.cn-shanghai.aliyuncs.com: {expected_text}"
-        assert failure.advice
+        assert failure.advice == network_errors.of_httpx(error).advice
 
 
 def page_of(request_id: str) -> httpx.Response:
@@ -648,6 +658,15 @@ async def test_an_answer_that_always_comes_too_late_is_never_believed() -> None:
         error = await failing(fixture, PlayDate="20231113")
         assert error.message.startswith("the response to an earlier request arrived again (request ID ID-1)")
         assert error.request_id == "ID-1"
+
+
+async def test_a_repeated_response_shows_no_secret() -> None:
+    source = FakeSource(Credentials("i", "hush-hush"))
+    async with ClientFixture(Service(page_of("hush-hush")), source=source) as fixture:
+        await fixture.run(PlayDate="20231114")
+        error = await failing(fixture, PlayDate="20231113")
+        assert "(request ID ***)" in error.message
+        assert error.request_id == "***"
 
 
 async def test_an_answer_to_another_action_with_the_same_parameters_is_not_believed() -> None:
@@ -703,6 +722,12 @@ async def test_a_response_with_an_unrequested_encoding_is_rejected(encoding: str
     async with ClientFixture(service) as fixture:
         error = await failing(fixture)
         assert (error.code, "gzip" in error.message) == ("malformed", True)
+
+
+async def test_an_error_with_an_unrequested_encoding_is_classified_by_its_status() -> None:
+    async with in_pieces(503, Pieces([b"{}"]), content_encoding="br") as fixture:
+        await failing(fixture)
+        assert fixture.meter.failed == [("http_503", "server")]
 
 
 async def test_a_secret_of_another_account_is_hidden_too() -> None:

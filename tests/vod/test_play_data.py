@@ -480,6 +480,39 @@ def test_an_error_without_rows_is_no_answer(
         assert "contains an error and no rows" in refused(content, media_id=media_id).message
 
 
+def nested(levels: int, *, in_lists: bool) -> dict[str, object]:
+    """A field with so many objects or lists in each other."""
+    inner: object = "x"
+    for _ in range(levels):
+        inner = [inner] if in_lists else {"Inner": inner}
+    return {"Outer": inner}
+
+
+@pytest.mark.parametrize(
+    ("fields", "sign"),
+    [
+        ({"Message": "The request has failed."}, "The request has failed."),
+        ({"Message": "no", "Code": "", "Success": None}, "no"),
+        ({"Success": False}, "Success is False"),
+        ({"Message": " OK ", "Success": "n"}, "Success is n"),
+        ({"ErrorDesc": "x" * 81}, f"ErrorDesc is {'x' * 80}"),
+        ({"details": ["x" * 81]}, f"details is {'x' * 80}"),
+        ({"Code": ["x"]}, "Code is no text"),
+        ({"Code ": 0}, "Code  is 0"),
+        ({"HttpCode": 0}, "HttpCode is 0"),
+        ({"StatusNo": 0}, "StatusNo is 0"),
+        ({"Body": ' [{"Code":"InternalError"}]'}, "Code is InternalError"),
+        ({"Data": {"QoeInfoList": [{"MediaId": "m"}]}}, "QoeInfoList is given in another place than the API documents"),
+        ({"AccessDeniedDetail": {"AuthAction": "播放"}}, 'AccessDeniedDetail is {"AuthAction": "播放"}'),
+        ({"errorInfo": {"Text": "x" * 81}}, f'errorInfo is {{"Text": "{"x" * 70}'),
+        (nested(13, in_lists=False), "Inner is nested too deeply"),
+        (nested(13, in_lists=True), "Outer is nested too deeply"),
+    ],
+)
+def test_the_sign_of_an_error_is_named(fields: dict[str, object], sign: str) -> None:
+    assert refused(body(**fields)).message == f"the response contains an error and no rows: {sign}"
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -542,6 +575,12 @@ def test_a_value_that_is_not_json_costs_itself_alone_wherever_it_stands(value: s
         {"Success": True, "Message": "whatever"},
         {"Message": "Success"},
         {"Success": None},
+        {"Success": 1.0, "succeeded": 2},
+        {"Body": "{no JSON", "Text": "[" * 60_000},
+        {"Code": 200, "Message": "whatever"},
+        {"details": [None, ""], "rowCount": 0, "total": "00"},
+        nested(12, in_lists=False),
+        nested(12, in_lists=True),
         {"ret": 0, "RetCode": 0, "errno": "0", "error": None, "hasError": False, "Errors": []},
         {"Status": 200, "Message": "请求成功。"},
         {"HttpStatusCode": 200, "success": "true", "Result": "OK"},

@@ -65,6 +65,10 @@ def test_error_without_readable_code(body: bytes) -> None:
         b'{"Code":"Throttling.User","Wait":NaN,"Until":undefined}',
         b'{"Errors":[{"Code":"Throttling.User"}]}',
         b'{"error_code":"Throttling.User"}',
+        b'{"error-code":"Throttling.User"}',
+        b'{"Data":{"Result":{"Code":"Throttling.User"}}}',
+        b'{"bizCode":"Throttling.User"}',
+        b'{"Code":"","ErrorCode":"Throttling.User"}',
         b'{"Code":"200","Error":{"Code":"Throttling.User"}}',
         b'<?xml version="1.0"?><Error><RequestId>R</RequestId><Code>Throttling.User</Code></Error>',
         b"\xef\xbb\xbf\r\n<Response><Code><![CDATA[Throttling.User]]></Code></Response>",
@@ -76,6 +80,20 @@ def test_error_without_readable_code(body: bytes) -> None:
 def test_an_error_body_in_another_encoding_or_shape_keeps_its_code(body: bytes) -> None:
     error = failure(400, body)
     assert (error.code, error.kind) == ("Throttling.User", ErrorKind.THROTTLED)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"Code":"X","Message":"a\nb"}', "a b"),
+        (b'{"Code":"X","Message":"","ErrorMsg":"m"}', "m"),
+        (b'{"Error":{"Message":"m"}}', "m"),
+        (b'{"Errors":["x",{"ErrMsg":"m"}],"Message":"outer"}', "outer"),
+        (b'{"Errors":["x",{"Message":"m"}],"Message":"outer"}', "m"),
+    ],
+)
+def test_the_message_of_an_error_wherever_it_is(body: bytes, message: str) -> None:
+    assert failure(400, body).message == message
 
 
 @pytest.mark.parametrize("status", [200, 206, 302, 403, 500])
@@ -247,10 +265,11 @@ def test_a_wait_until_a_moment_is_counted_from_our_clock_where_the_service_does_
     assert error.wait == 20
 
 
-def test_an_error_is_read_up_to_its_largest_size() -> None:
+@pytest.mark.parametrize(("status", "code"), [(503, "http_503"), (200, "malformed")])
+def test_an_error_is_read_up_to_its_largest_size(status: int, code: str) -> None:
     body = b'{"Code":"ServiceUnavailable"}'
-    assert failure(503, body.ljust(LARGEST_ERROR)).code == "ServiceUnavailable"
-    assert failure(503, body.ljust(LARGEST_ERROR + 1)).code == "http_503"
+    assert failure(status, body.ljust(LARGEST_ERROR)).code == "ServiceUnavailable"
+    assert failure(status, body.ljust(LARGEST_ERROR + 1)).code == code
 
 
 def test_a_request_id_is_one_printable_word() -> None:
