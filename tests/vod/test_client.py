@@ -26,10 +26,11 @@ from exporter.vod.client import Client
 from exporter.vod.credentials.sources import Credentials, EnvCredentials
 from exporter.vod.rate_limits import Permit
 from exporter.vod.redaction import Secrets
+from exporter.vod.response_body import ResponseBody
 from exporter.vod.responses import LARGEST_ERROR, LARGEST_RESPONSE
 from exporter.vod.signing import signed_headers
 from exporter.vod.transport import FRESH
-from tests.vod.fakes import ENDPOINT, KEY, START, ClientFixture, FakeMeter, FakeSource, Service, action, ok, refusal
+from tests.vod.fakes import ENDPOINT, KEY, START, ClientFixture, FakeSource, Service, action, ok, refusal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -107,6 +108,7 @@ async def test_repeated_up_to_four_attempts_in_all(status: int, code: str, kind:
         assert len(fixture.meter.took) == 4
     nonces = [request.headers["x-acs-signature-nonce"] for request in service.requests]
     assert len(set(nonces)) == 4
+    assert [request.extensions[FRESH] for request in service.requests] == [False, True, True, True]
     assert service.requests[0].headers["x-acs-date"] != service.requests[3].headers["x-acs-date"]
 
 
@@ -170,10 +172,27 @@ async def test_named_wait_holds_the_other_calls_of_the_account() -> None:
         assert second.done()
 
 
+async def test_named_wait_of_one_action_does_not_hold_the_others() -> None:
+    other = Action("Other", "2017-03-21", "vod:Other", lambda body, _: body)
+    service = Service(refusal(400, "Throttling.Api", x_acs_retry_after="60000"), ok())
+    async with ClientFixture(service) as fixture:
+        asks = [asyncio.create_task(fixture.call_once())]
+        await fixture.clock.settle()
+        asks.append(asyncio.create_task(fixture.call_once()))
+        others = asyncio.create_task(fixture.client.call(other, {}))
+        await fixture.clock.until(59.9)
+        assert (len(service.requests), others.done()) == (2, True)
+        assert fixture.limits.requests_per_second == 500
+        await fixture.clock.until(61)
+        assert all(ask.done() for ask in asks)
+        assert fixture.limits.requests_per_second == 1000
+
+
 async def test_throttling_slows_the_account_down_and_success_does_not_at_once_undo_it() -> None:
     async with ClientFixture(Service(refusal(400, "Throttling"), ok()), rate=10) as fixture:
         await fixture.run()
         assert fixture.meter.rates[:2] == [10, 5]
+        assert fixture.meter.accounts == {"main"}
         assert 5 <= fixture.limits.requests_per_second < 6
 
 
@@ -566,6 +585,24 @@ def test_endpoint_that_is_none_is_a_start_error(endpoint: str) -> None:
     assert "hush" not in str(caught.value)
 
 
+def test_given_authorities_are_those_of_an_encrypted_connection() -> None:
+    def authorities() -> NoReturn:
+        raise StartError("no authorities")
+
+    fixture = ClientFixture(Service(ok()))
+    with pytest.raises(StartError, match="account main: no authorities"):
+        Client(
+            "main",
+            endpoint=ENDPOINT,
+            credentials=FakeSource(),
+            limits=fixture.limits,
+            timeout=1,
+            meter=fixture.meter,
+            tls=authorities,
+            variables={},
+        )
+
+
 @pytest.mark.parametrize(
     ("endpoint", "host"),
     [
@@ -583,9 +620,10 @@ async def test_host_is_sent_as_it_is_signed(endpoint: str, host: str) -> None:
     assert service.requests[0].headers["host"] == host
 
 
-def test_meter_knows_the_limits_from_the_start() -> None:
-    meter: FakeMeter = ClientFixture(Service(ok()), rate=7, calls_per_day=3).meter
-    assert (meter.rates, meter.calls) == ([7], [3])
+def test_the_limits_are_known_from_the_start() -> None:
+    fixture = ClientFixture(Service(ok()), rate=7, calls_per_day=3, concurrency=2)
+    assert (fixture.meter.rates, fixture.meter.calls) == ([7], [3])
+    assert fixture.client.max_in_flight == 2
 
 
 async def test_every_attempt_is_measured_and_counted_for_its_account() -> None:
@@ -777,10 +815,11 @@ async def test_no_more_is_received_of_a_body_than_is_allowed(status: int, larges
 async def test_a_body_that_cannot_be_decompressed_is_an_error() -> None:
     packing = zlib.compressobj(wbits=31)
     error = packing.compress(b'{"Code":"Throttling"}') + packing.flush(zlib.Z_SYNC_FLUSH)
-    spoilt = Pieces([error, b"\xff" * 20])
+    spoilt = Pieces([error, b"\xff" * 20, b"more"])
     async with in_pieces(503, spoilt, content_encoding="gzip") as fixture:
         await failing(fixture)
         assert fixture.meter.failed == [("http_503", "server")]
+        assert spoilt.taken == 2
 
     async def service(_: httpx.Request) -> httpx.Response:
         return httpx.Response(200, headers={"content-encoding": "gzip"}, stream=Pieces([b"no gzip"]))
@@ -789,3 +828,29 @@ async def test_a_body_that_cannot_be_decompressed_is_an_error() -> None:
         answer = await failing(fixture)
         assert answer.code == "malformed"
         assert answer.message == "the response cannot be decompressed"
+
+
+RAW_DEFLATE = zlib.compressobj(wbits=-15)
+RAW = RAW_DEFLATE.compress(b"x" * 1_000) + RAW_DEFLATE.flush()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "compressed"),
+    [("gzip", gzip.compress(b"x" * 1_000)), ("deflate", zlib.compress(b"x" * 1_000)), ("deflate", RAW)],
+    ids=["gzip", "deflate", "raw deflate"],
+)
+def test_of_a_compressed_chunk_no_more_is_unpacked_than_shows_that_it_is_too_long(
+    encoding: str, compressed: bytes
+) -> None:
+    body = ResponseBody([encoding], 10)
+    assert not body.add(compressed)
+    assert (len(body.content), body.unreadable) == (11, "the response is longer than 10 bytes")
+    whole = ResponseBody([encoding], 1_000)
+    assert whole.add(compressed)
+    assert not whole.is_cut_off
+
+
+def test_only_the_first_bytes_decide_whether_deflate_has_a_header() -> None:
+    body = ResponseBody(["deflate"], 1_000)
+    assert body.add(zlib.compress(b"fine")[:4])
+    assert not body.add(RAW)

@@ -225,6 +225,20 @@ def test_unreadable_answer_is_malformed(reply: RawResponse) -> None:
     assert error.advice
 
 
+def test_a_malformed_response_has_advice_of_its_own() -> None:
+    error = failure(206, {})
+    assert error.message == "HTTP 206, which no complete response of the service has"
+    assert error.advice.startswith("Check that the endpoint is Alibaba Cloud's")
+    assert no_response("timeout", "no answer").advice.startswith("Check the network path")
+    assert no_response("timeout", "no answer", advice="Wait.").advice == "Wait."
+    assert replayed(RawResponse(200, {}, b"")).advice.startswith("Look for a proxy")
+
+
+def test_one_code_for_all_parameters_is_read_with_the_message() -> None:
+    error = failure(400, {"Code": "MissingParameter", "Message": 'The input parameter "Timestamp" is not supplied.'})
+    assert error.kind is ErrorKind.CLOCK
+
+
 @pytest.mark.parametrize(
     ("status", "code"), [(199, "http_199"), (200, "malformed"), (299, "malformed"), (300, "http_300")]
 )
@@ -254,9 +268,10 @@ def test_a_code_without_a_message_says_so() -> None:
     assert (error.message, error.request_id) == ("HTTP 503 without a message", "")
 
 
-def test_a_clock_error_in_a_success_says_by_how_much() -> None:
+@pytest.mark.parametrize("status", [200, 206])
+def test_a_clock_error_in_a_success_says_by_how_much(status: int) -> None:
     body = {"Code": "InvalidTimeStamp.Expired", "Message": "Expired."}
-    error = failure(200, body, {"date": "Tue, 14 Nov 2023 21:13:20 GMT"})
+    error = failure(status, body, {"date": "Tue, 14 Nov 2023 21:13:20 GMT"})
     assert error.message == "Expired. (our clock is 3600 s ahead of the service's)"
 
 
@@ -270,6 +285,19 @@ def test_an_error_is_read_up_to_its_largest_size(status: int, code: str) -> None
     body = b'{"Code":"ServiceUnavailable"}'
     assert failure(status, body.ljust(LARGEST_ERROR)).code == "ServiceUnavailable"
     assert failure(status, body.ljust(LARGEST_ERROR + 1)).code == code
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "request_id"),
+    [
+        ({}, b"", ""),
+        ({"x-acs-request-id": "H"}, b"{}", "H"),
+        ({"x-acs-request-id": "H"}, b'{"RequestId" : "R"}', "R"),
+        ({}, b'{"RequestId":"R\xff"}', "R\ufffd"),
+    ],
+)
+def test_the_request_id_of_a_response(headers: dict[str, str], body: bytes, request_id: str) -> None:
+    assert RawResponse(200, headers, body).request_id == request_id
 
 
 def test_a_request_id_is_one_printable_word() -> None:
