@@ -239,10 +239,20 @@ def test_total_count_that_is_none(total: object) -> None:
         (-1, "is -1, not a whole number from 0"),
         ("many", "is 'many', not a number"),
         ("1e400", "is not a finite number"),
+        ("-1e400", "is not a finite number"),
     ],
 )
 def test_a_count_that_is_none_is_named_with_what_is_wrong(field: str, value: object, reason: str) -> None:
     assert refused(body(**{field: value})).message == f"{field} {reason}"
+
+
+def test_a_number_has_at_most_400_bytes() -> None:
+    fits, does_not = "1." + "0" * 398, "1." + "0" * 399
+    page = decode(f'{{"TotalCount":{fits},"QoeInfoList":[{{"MediaId":"m","DAU":{fits}}}]}}'.encode())
+    assert (page.total_count, page.rows) == (1, (PlayRow("m", viewers=1.0),))
+    assert refused(f'{{"TotalCount":{does_not}}}'.encode()).message == "TotalCount is '', not a number"
+    page = decode(raw(f'"DAU":{does_not},"PlaySuccessVv":-1,"PlayDuration":1'))
+    assert RowProblem("DAU", "too large", "m") in page.problems
 
 
 NO_IDS: list[object] = [None, "", 7, True, [], {}, "a\ufffd", "\ud83d", "x" * 129, "a\0", "a\nb", "\x7f", "\x85"]
@@ -333,6 +343,31 @@ def test_deep_nesting(field: str) -> None:
 )
 def test_titles(written: str, title: str | None) -> None:
     assert decode(raw(f'"VideoTitle":{written},"DAU":3')).rows == (PlayRow("m", title, viewers=3),)
+
+
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        ("7", ""),
+        ("null", ""),
+        ('"a\\tb"', ""),
+        ("true", "not a text"),
+        ('"a\\u0000b"', "control characters"),
+        ('"' + "x" * 129 + '"', "too long"),
+    ],
+)
+def test_a_title_that_is_not_used_unchanged_is_reported(written: str, reason: str) -> None:
+    page = decode(raw(f'"VideoTitle":{written},"DAU":1,"PlaySuccessVv":2,"PlayDuration":3'))
+    assert page.problems == ((RowProblem("VideoTitle", reason, "m"),) if reason else ())
+
+
+def test_rows_may_be_long_and_titles_full_of_braces() -> None:
+    row = {"DAU": 1, "PlaySuccessVv": 2, "PlayDuration": 3}
+    for more in ({"New": "x" * 3_000}, {"New": "x" * 1_400, "VideoTitle": "}" * 20}):
+        rows = [{"MediaId": f"{number}", **row, **more} for number in range(100)]
+        assert len(decode(body(*rows)).rows) == 100
+    rows = [{"MediaId": f"{number}", "VideoTitle": "}" * 100, "New": "x" * 3_000} for number in range(100)]
+    assert refused(body(*rows)).message == "the response contains far more than the 100 rows requested"
 
 
 @pytest.mark.parametrize("damage", [b"\xf0\x9f\x98", b"\xed\xa0\xbd", b"\xff"])
@@ -641,6 +676,10 @@ def test_rows_beside_other_fields_are_a_whole_answer(fields: dict[str, object]) 
     assert decode(body(row, **fields)) == Page((PlayRow("m", viewers=1, plays=2, play_duration=3),), 1, "R")
 
 
+def test_the_longest_media_id() -> None:
+    assert decode(body({"MediaId": "x" * 128})).rows == (PlayRow("x" * 128),)
+
+
 def test_one_media() -> None:
     assert decode(body({"MediaId": "m"}), page=1, media_id="m").rows == (PlayRow("m"),)
     assert len(decode(body({"MediaId": "m"}, {"MediaId": "m", "DAU": 1}), page=1, media_id="m").rows) == 2
@@ -760,6 +799,8 @@ async def test_media_and_order_are_parameters() -> None:
 
 
 async def test_page_must_match_the_request() -> None:
+    with pytest.raises(UpstreamError, match="2 rows, but 1 were requested"):
+        PLAY_DATA.decode(body({"MediaId": "a"}, {"MediaId": "b"}), {"PageNo": "1", "PageSize": "1"})
     source = PlayDataSource(Recorder())
     with pytest.raises(UpstreamError, match="PageNo is 1, but 2 was requested"):
         await source.page(DAY, page=2, page_size=100)

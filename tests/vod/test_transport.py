@@ -16,6 +16,8 @@ from exporter.vod import transport as transports
 from exporter.vod.network_errors import ConnectionLost, NetworkError
 from exporter.vod.network_route import Route
 from exporter.vod.resolver import Resolver
+from exporter.vod.response_head import LARGEST_HEAD, read_head
+from exporter.vod.tcp_stream import Stream
 from exporter.vod.transport import CHUNK_BYTES, PooledTransport
 from tests.vod.servers import conversation_server
 
@@ -296,6 +298,10 @@ def as_raw(data: bytes, *, then: bytes | None = None, closes: bool = False) -> C
             "it has both Content-Length and Transfer-Encoding",
         ),
         (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: a:b\r\n\r\n{}",
+            "it has both Content-Length and Transfer-Encoding",
+        ),
+        (
             b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
             "it is HTTP/1.0, which has no Transfer-Encoding",
         ),
@@ -332,6 +338,37 @@ async def test_headers_may_be_long(connections: TransportToAnyHost) -> None:
     async with conversation_url(as_raw(replied(b"{}", b"X-Long: " + b"x" * 60_000))) as url:
         response, body = await fetched(connections, httpx.Request("POST", url))
         assert (len(response.headers["x-long"]), body) == (60_000, b"{}")
+
+
+async def head_of(*parts: bytes) -> bytes | None:
+    """The head that is read from a stream that receives these parts one after the other and ends."""
+    stream = Stream()
+    reading = asyncio.ensure_future(read_head(stream))
+    for part in parts:
+        await asyncio.sleep(0)
+        stream.data_received(part)
+    await asyncio.sleep(0)
+    stream.eof_received()
+    return await reading
+
+
+async def test_a_head_may_be_divided_anywhere() -> None:
+    head = b"HTTP/1.1 200\r\nA: b\r\n\r\n"
+    for at in range(1, len(head)):
+        assert await head_of(head[:at], head[at:] + b"body") == head
+        with pytest.raises(NetworkError, match="closed in the middle of the headers"):
+            await head_of(head[:at])
+    assert await head_of() is None
+    with pytest.raises(NetworkError, match="status line"):
+        await head_of(b"\r\n\r\n")
+
+
+async def test_a_head_has_its_largest_length_and_no_more() -> None:
+    head = b"HTTP/1.1 200 OK\r\nA: ".ljust(LARGEST_HEAD, b"x")
+    end = b"\r\n\r\n"
+    assert await head_of(head, end) == head + end
+    with pytest.raises(NetworkError, match=f"longer than {LARGEST_HEAD} bytes"):
+        await head_of(head + b"x" + end)
 
 
 async def test_interim_answers_are_passed_over(connections: TransportToAnyHost) -> None:
