@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import socket
 import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,6 +14,7 @@ import httpx
 import pytest
 import trustme
 
+from exporter.vod import network_errors
 from exporter.vod import transport as transports
 from exporter.vod.network_errors import ConnectionLost, NetworkError
 from exporter.vod.network_route import Route
@@ -515,3 +518,78 @@ async def test_when_one_kept_connection_is_lost_no_other_of_them_is_used(connect
             await fetched(connections, httpx.Request("POST", url))
         assert (await fetched(connections, httpx.Request("POST", url)))[1] == b"{}"
         assert (opened, heads) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "advice"),
+    [
+        (
+            network_errors.unresolved("a.test", socket.gaierror(socket.EAI_NONAME, "raw")),
+            "the name a.test was not resolved: the name does not exist",
+            "Check the spelling",
+        ),
+        (
+            network_errors.unresolved("a.test", socket.gaierror(socket.EAI_MEMORY, "raw")),
+            "the name a.test was not resolved: name resolution failed",
+            "Check the spelling",
+        ),
+        (
+            network_errors.unresolved("a.test", OSError(errno.EMFILE, "raw")),
+            "the name a.test was not resolved: this process has too many files open",
+            "Let this process open",
+        ),
+        (
+            network_errors.unconnected("the proxy", OSError(errno.ECONNREFUSED, "raw")),
+            "cannot connect to the proxy: the connection was refused",
+            "Check that host and port are right",
+        ),
+        (
+            network_errors.unconnected("the proxy", OSError(errno.EPERM, "raw")),
+            "cannot connect to the proxy: this machine does not allow it",
+            "Allow outgoing connections",
+        ),
+        (
+            network_errors.unconnected("the proxy", OSError(errno.EIO, "raw")),
+            "cannot connect to the proxy: Input/output error",
+            "Check that host and port are right",
+        ),
+        (
+            network_errors.unconnected("the proxy", OSError("raw")),
+            "cannot connect to the proxy: it failed",
+            "Check that host and port are right",
+        ),
+        (
+            network_errors.no_tls("the endpoint", ConnectionResetError(errno.ECONNRESET, "raw")),
+            "TLS handshake with the endpoint: the connection was reset",
+            "Check that host and port are right and support TLS",
+        ),
+        (
+            network_errors.no_tls("the endpoint", ConnectionResetError()),
+            "TLS handshake with the endpoint: the connection was closed",
+            "Check that host and port are right and support TLS",
+        ),
+        (network_errors.untrusted("the proxy", "why", "Do."), "TLS handshake with the proxy: why", "Do."),
+        (network_errors.closed("too early"), "the connection was closed too early", "Usually temporary."),
+        (network_errors.lost(), "the connection was closed before the response", "Usually temporary."),
+        (network_errors.no_http("why"), "the response is not valid HTTP: why", "Check that the endpoint is Alibaba"),
+        (network_errors.unsendable(), "the request cannot be written as HTTP", "Check the endpoint of the account"),
+    ],
+)
+def test_a_failure_of_the_network_has_a_reason_and_advice(error: NetworkError, message: str, advice: str) -> None:
+    assert error.message == message
+    assert error.advice.startswith(advice)
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        ("WRONG_VERSION_NUMBER", "it does not speak TLS"),
+        ("NEW_ALERT", "OpenSSL says NEW_ALERT"),
+        ("raw text", "it failed"),
+        (None, "it failed"),
+    ],
+)
+def test_a_failed_handshake_is_explained_by_openssl_s_word(word: str | None, reason: str) -> None:
+    failure = ssl.SSLError(1, "raw")
+    failure.reason = word  # type: ignore[assignment]  # None where OpenSSL gives none
+    assert network_errors.no_tls("the endpoint", failure).message == f"TLS handshake with the endpoint: {reason}"
