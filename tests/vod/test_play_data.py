@@ -648,6 +648,7 @@ def test_a_success_without_rows_is_an_empty_page(fields: dict[str, object]) -> N
         b'{"Code":"Throttling","Code":"200","TotalCount":0,"QoeInfoList":[]}',
         b'{"Success":false,"Success":true,"TotalCount":0,"QoeInfoList":[]}',
         b'{"TotalCount":5,"TotalCount":0}',
+        b'{"TotalCount":5,"QoeInfoList":[],"TotalCount":0}',
         b'{"TotalCount":0,"QoeInfoList":[],"Data":{"Code":"InternalError","Code":"200"}}',
         b'{"TotalCount":NaN,"TotalCount":0,"QoeInfoList":[]}',
     ],
@@ -674,6 +675,17 @@ def test_rows_beside_an_error_are_believed_and_their_number_is_not(
 def test_rows_beside_other_fields_are_a_whole_answer(fields: dict[str, object]) -> None:
     row = {"MediaId": "m", "DAU": 1, "PlaySuccessVv": 2, "PlayDuration": 3}
     assert decode(body(row, **fields)) == Page((PlayRow("m", viewers=1, plays=2, play_duration=3),), 1, "R")
+
+
+def test_a_valid_page_may_have_rows_without_a_title_and_titles_with_control_characters() -> None:
+    row = {"MediaId": "m", "DAU": 1, "PlaySuccessVv": 2, "PlayDuration": 3}
+    titles = ('"', "\x85")
+    content = json.dumps(
+        {"QoeInfoList": [row, *({**row, "VideoTitle": title} for title in titles)]}, ensure_ascii=False
+    )
+    assert [each.title for each in decode(content.encode()).rows] == [None, '"', " "]
+    assert [each.title for each in decode(content.replace("\x85", "").encode()).rows] == [None, '"', ""]
+    assert len(decode(body({"MediaId": "a"}, {"MediaId": "b"}), page_size=2).rows) == 2
 
 
 def test_the_longest_media_id() -> None:
