@@ -25,7 +25,7 @@ from exporter.vod.transport import CHUNK_BYTES, PooledTransport
 from tests.vod.servers import conversation_server
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from tests.vod.servers import Conversation
 
@@ -521,61 +521,72 @@ async def test_when_one_kept_connection_is_lost_no_other_of_them_is_used(connect
 
 
 @pytest.mark.parametrize(
-    ("error", "message", "advice"),
+    ("make_error", "message", "advice"),
     [
         (
-            network_errors.unresolved("a.test", socket.gaierror(socket.EAI_NONAME, "raw")),
+            lambda: network_errors.unresolved("a.test", socket.gaierror(socket.EAI_NONAME, "raw")),
             "the name a.test was not resolved: the name does not exist",
             "Check the spelling",
         ),
         (
-            network_errors.unresolved("a.test", socket.gaierror(socket.EAI_MEMORY, "raw")),
+            lambda: network_errors.unresolved("a.test", socket.gaierror(socket.EAI_MEMORY, "raw")),
             "the name a.test was not resolved: name resolution failed",
             "Check the spelling",
         ),
         (
-            network_errors.unresolved("a.test", OSError(errno.EMFILE, "raw")),
+            lambda: network_errors.unresolved("a.test", OSError(errno.EMFILE, "raw")),
             "the name a.test was not resolved: this process has too many files open",
             "Let this process open",
         ),
         (
-            network_errors.unconnected("the proxy", OSError(errno.ECONNREFUSED, "raw")),
+            lambda: network_errors.unconnected("the proxy", OSError(errno.ECONNREFUSED, "raw")),
             "cannot connect to the proxy: the connection was refused",
             "Check that host and port are right",
         ),
         (
-            network_errors.unconnected("the proxy", OSError(errno.EPERM, "raw")),
+            lambda: network_errors.unconnected("the proxy", OSError(errno.EPERM, "raw")),
             "cannot connect to the proxy: this machine does not allow it",
             "Allow outgoing connections",
         ),
         (
-            network_errors.unconnected("the proxy", OSError(errno.EIO, "raw")),
+            lambda: network_errors.unconnected("the proxy", OSError(errno.EIO, "raw")),
             "cannot connect to the proxy: Input/output error",
             "Check that host and port are right",
         ),
         (
-            network_errors.unconnected("the proxy", OSError("raw")),
+            lambda: network_errors.unconnected("the proxy", OSError("raw")),
             "cannot connect to the proxy: it failed",
             "Check that host and port are right",
         ),
         (
-            network_errors.no_tls("the endpoint", ConnectionResetError(errno.ECONNRESET, "raw")),
+            lambda: network_errors.no_tls("the endpoint", ConnectionResetError(errno.ECONNRESET, "raw")),
             "TLS handshake with the endpoint: the connection was reset",
             "Check that host and port are right and support TLS",
         ),
         (
-            network_errors.no_tls("the endpoint", ConnectionResetError()),
+            lambda: network_errors.no_tls("the endpoint", ConnectionResetError()),
             "TLS handshake with the endpoint: the connection was closed",
             "Check that host and port are right and support TLS",
         ),
-        (network_errors.untrusted("the proxy", "why", "Do."), "TLS handshake with the proxy: why", "Do."),
-        (network_errors.closed("too early"), "the connection was closed too early", "Usually temporary."),
-        (network_errors.lost(), "the connection was closed before the response", "Usually temporary."),
-        (network_errors.no_http("why"), "the response is not valid HTTP: why", "Check that the endpoint is Alibaba"),
-        (network_errors.unsendable(), "the request cannot be written as HTTP", "Check the endpoint of the account"),
+        (lambda: network_errors.untrusted("the proxy", "why", "Do."), "TLS handshake with the proxy: why", "Do."),
+        (lambda: network_errors.closed("too early"), "the connection was closed too early", "Usually temporary."),
+        (network_errors.lost, "the connection was closed before the response", "Usually temporary."),
+        (
+            lambda: network_errors.no_http("why"),
+            "the response is not valid HTTP: why",
+            "Check that the endpoint is Alibaba",
+        ),
+        (
+            network_errors.unsendable,
+            "the request cannot be written as HTTP",
+            "Check the endpoint of the account",
+        ),
     ],
 )
-def test_a_failure_of_the_network_has_a_reason_and_advice(error: NetworkError, message: str, advice: str) -> None:
+def test_a_failure_of_the_network_has_a_reason_and_advice(
+    make_error: Callable[[], NetworkError], message: str, advice: str
+) -> None:
+    error = make_error()
     assert error.message == message
     assert error.advice.startswith(advice)
 
