@@ -36,7 +36,6 @@ class ErrorBody:
 
     code: str
     message: str
-    request_id: str
 
 
 def find(body: bytes) -> ErrorBody | None:
@@ -49,7 +48,7 @@ def find(body: bytes) -> ErrorBody | None:
     if not isinstance(parsed, dict):
         return None
     given = _fields(parsed)
-    error = ErrorBody(code(given), message(given), text(given, "requestid"))
+    error = ErrorBody(code(given), message(given))
     if error.code:
         return error
     if (sign := failure_signs.find(parsed)) is None:
@@ -124,16 +123,16 @@ def _parsed(body: bytes) -> object:
 
 
 def repeats_a_name(body: bytes) -> bool:
-    """Whether an object in the body has different values of one name: which of them a reader takes is not defined."""
+    """Whether an object in valid JSON has different values of one name: which of them a reader takes is not defined."""
     repeated = False
 
     def read(pairs: list[tuple[str, object]]) -> dict[str, object]:
         nonlocal repeated
         found = dict(pairs)
-        repeated |= any(found[name] is not value and found[name] != value for name, value in pairs)
+        repeated |= any(found[name] != value for name, value in pairs)
         return found
 
-    json.loads(body, strict=False, object_pairs_hook=read)
+    json.loads(body, object_pairs_hook=read)
     return repeated
 
 

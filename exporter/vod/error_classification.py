@@ -11,13 +11,11 @@ from exporter.safe_text import printable
 from exporter.vod.error_codes import (
     BY_STATUS,
     BY_WORD,
-    CONNECT,
     GENERAL_CODES,
     LATER,
     MALFORMED,
     NO_API,
     TABLE,
-    TIMEOUT,
     Row,
 )
 
@@ -73,10 +71,9 @@ def classify(http_status: int, code: str, message: str = "", *, action: Action[A
     """
     code = clean_code(code) or (MALFORMED if _is_success(http_status) else f"http_{http_status}")
     known = code.lower()
-    own = code in {TIMEOUT, CONNECT, MALFORMED} or known.startswith("http_")
     if _is_success(http_status) and _ERROR_STATUS.fullmatch(known):
         http_status = int(known)
-    row = _row(_specific_code(known, message), by_word=not own)
+    row = _row(_specific_code(known, message))
     if row is None or (row in _ANY_PARAMETER and _is_refusal(http_status, known)):
         row = _by_status(http_status)
     retry = row.retry or (RetryPolicy.BACK_OFF if row.kind in _RETRIED else RetryPolicy.NEVER)
@@ -89,12 +86,12 @@ def classify(http_status: int, code: str, message: str = "", *, action: Action[A
     return ErrorInfo(code, row.kind, retry, advice, row.scope)
 
 
-def _row(known: str, *, by_word: bool) -> Row | None:
+def _row(known: str) -> Row | None:
     plain = _plain(known)
     if plain in _BY_PLAIN_CODE:
         return _BY_PLAIN_CODE[plain]
     family = next((f"{prefix}*" for prefix in _PREFIXES if plain.startswith(prefix)), "")
-    if by_word and (not family or family in GENERAL_CODES):
+    if not family or family in GENERAL_CODES:
         for words, row in BY_WORD:
             if words.search(plain):
                 return row

@@ -70,7 +70,7 @@ def find(response: Mapping[str, object]) -> Sign | None:
 
 def _signs(given: Mapping[str, object], depth: int) -> Iterator[Sign]:
     says_success = any(
-        (_SUCCESS.fullmatch(name) or name == "code") and value not in (None, "") and _word(value) in {*_FINE, "200"}
+        (_SUCCESS.fullmatch(name) or name == "code") and _word(value) in {*_FINE, "200"}
         for name, value in ((_plain(name), value) for name, value in given.items())
     )
     for full_name, value in given.items():
@@ -105,7 +105,6 @@ def _inner(name: str, value: object, depth: int) -> Iterator[Sign]:
         elif each not in (None, "") and (
             _FAILURE.fullmatch(plain)
             or _TEXT.fullmatch(plain)
-            or plain == "code"
             or (
                 _CODE.fullmatch(plain)
                 and _fails(plain, each, says_success=False)
@@ -142,7 +141,7 @@ def _counts(name: str, value: object) -> bool:
 
 def _is_positive(value: object) -> bool:
     text = str(value)
-    return not isinstance(value, bool) and text.isdecimal() and text.strip("0") != ""
+    return not isinstance(value, bool) and text.isdecimal() and bool(text.strip("0"))
 
 
 def _plain(name: str) -> str:

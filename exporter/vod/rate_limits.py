@@ -185,19 +185,19 @@ class AccountLimits:
         self._quota.check()
         granted: Permit | None = None
         while True:
-            # Without a slot, which other actions use meanwhile.
-            if (limiter := self._must_wait_for(action, granted)) is not None:
+            if (limiter := self._throttled_actions.get(action)) is not None:
+                # Without a slot, which other actions use meanwhile.
                 granted = await limiter.acquire()
             async with self._slots:
                 permit = await self._rate_limiter.acquire()
-                if self._must_wait_for(action, granted) is None:
+                if self._permits(action, granted):
                     yield permit
                     return
 
-    def _must_wait_for(self, action: str, granted: Permit | None) -> AdaptiveRateLimiter | None:
-        """The limiter of the action, if it has one and that did not grant this permit or has taken it back."""
+    def _permits(self, action: str, granted: Permit | None) -> bool:
+        """Whether the action has no limiter, or one that granted this permit and has not taken it back."""
         limiter = self._throttled_actions.get(action)
-        return limiter if limiter is not None and not (granted and limiter.honours(granted)) else None
+        return limiter is None or (granted is not None and limiter.honours(granted))
 
     def spend(self) -> None:
         """Count a call that is about to be sent; raises QuotaExceeded."""

@@ -43,7 +43,7 @@ async def read_head(stream: Stream) -> bytes | None:
 
 def status_of(head: bytes) -> int:
     """The HTTP status in a head that `read_head` returned."""
-    return int(head.split(b" ", 2)[1][:3])
+    return int(head[9:12])
 
 
 def _check_begin(head: bytes | bytearray) -> None:
@@ -67,7 +67,7 @@ def _check(head: bytes) -> None:
             folded = line[:1] in (b" ", b"\t")
             raise network_errors.no_http("a header is folded" if folded else "a line of its head is not a header")
     # A proxy that uses the other of the two would read a part of the body as the next response (RFC 9112, 6.3).
-    lengths = {line.split(b":", 1)[0].lower() for line in headers} & _LENGTHS
+    lengths = {line.partition(b":")[0].lower() for line in headers} & _LENGTHS
     if len(lengths) > 1:
         raise network_errors.no_http("it has both Content-Length and Transfer-Encoding")
     if _CHUNKED in lengths and status_line.startswith(b"HTTP/1.0"):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import tracemalloc
 import zlib
 from itertools import repeat
 from typing import TYPE_CHECKING, NoReturn
@@ -27,8 +28,9 @@ from exporter.vod.credentials.sources import Credentials, EnvCredentials
 from exporter.vod.rate_limits import Permit
 from exporter.vod.redaction import Secrets
 from exporter.vod.responses import LARGEST_ERROR, LARGEST_RESPONSE
+from exporter.vod.signing import signed_headers
 from exporter.vod.transport import FRESH
-from tests.vod.fakes import ENDPOINT, KEY, START, ClientFixture, FakeMeter, FakeSource, Service, action, ok, refusal
+from tests.vod.fakes import ENDPOINT, KEY, START, ClientFixture, FakeSource, Service, action, ok, refusal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -55,9 +57,17 @@ async def test_sends_one_signed_request_in_rpc_style() -> None:
     assert request.headers["x-acs-action"] == "Ask"
     assert request.headers["x-acs-version"] == "2017-03-21"
     assert request.headers["x-acs-date"] == "2023-11-14T22:13:20Z"
-    assert request.headers["authorization"].startswith("ACS3-HMAC-SHA256 Credential=key-id,SignedHeaders=host;x-acs-")
+    to_sign = {"host": "vod.cn-shanghai.aliyuncs.com", "x-acs-action": "Ask", "x-acs-version": "2017-03-21"}
+    signed = signed_headers(request.url.query.decode(), to_sign, KEY, at=START, nonce="nonce-0")
+    assert request.headers["authorization"] == signed["authorization"]
     assert request.headers["user-agent"] == f"aliyun-vod-exporter/{__version__}"
     assert "content-type" not in request.headers
+
+
+async def test_a_response_is_decoded_with_the_parameters_of_its_request() -> None:
+    ask = Action("Ask", "2017-03-21", "vod:Ask", lambda _, parameters: parameters["PageNo"])
+    async with ClientFixture(Service(ok())) as fixture:
+        assert await fixture.clock.run(fixture.client.call(ask, {"PageNo": "7"})) == "7"
 
 
 async def test_counts_a_success() -> None:
@@ -98,6 +108,7 @@ async def test_repeated_up_to_four_attempts_in_all(status: int, code: str, kind:
         assert len(fixture.meter.took) == 4
     nonces = [request.headers["x-acs-signature-nonce"] for request in service.requests]
     assert len(set(nonces)) == 4
+    assert [request.extensions[FRESH] for request in service.requests] == [False, True, True, True]
     assert service.requests[0].headers["x-acs-date"] != service.requests[3].headers["x-acs-date"]
 
 
@@ -161,10 +172,27 @@ async def test_named_wait_holds_the_other_calls_of_the_account() -> None:
         assert second.done()
 
 
+async def test_named_wait_of_one_action_does_not_hold_the_others() -> None:
+    other = Action("Other", "2017-03-21", "vod:Other", lambda body, _: body)
+    service = Service(refusal(400, "Throttling.Api", x_acs_retry_after="60000"), ok())
+    async with ClientFixture(service) as fixture:
+        asks = [asyncio.create_task(fixture.call_once())]
+        await fixture.clock.settle()
+        asks.append(asyncio.create_task(fixture.call_once()))
+        others = asyncio.create_task(fixture.client.call(other, {}))
+        await fixture.clock.until(59.9)
+        assert (len(service.requests), others.done()) == (2, True)
+        assert fixture.limits.requests_per_second == 500
+        await fixture.clock.until(61)
+        assert all(ask.done() for ask in asks)
+        assert fixture.limits.requests_per_second == 1000
+
+
 async def test_throttling_slows_the_account_down_and_success_does_not_at_once_undo_it() -> None:
     async with ClientFixture(Service(refusal(400, "Throttling"), ok()), rate=10) as fixture:
         await fixture.run()
         assert fixture.meter.rates[:2] == [10, 5]
+        assert fixture.meter.accounts == {"main"}
         assert 5 <= fixture.limits.requests_per_second < 6
 
 
@@ -510,6 +538,7 @@ ECHO = "Signature is not matched. server string to sign is:POST\n/\n&SecurityTok
         refusal(400, "SignatureDoesNotMatch", ECHO),
         refusal(400, "hush-hush", "hush-hush quiet-quiet"),
         httpx.LocalProtocolError("Illegal header value b'quiet-quiet'"),
+        network_errors.no_http("quiet-quiet"),
         httpx.Response(200, content=b"hush-hush"),
     ],
 )
@@ -556,6 +585,24 @@ def test_endpoint_that_is_none_is_a_start_error(endpoint: str) -> None:
     assert "hush" not in str(caught.value)
 
 
+def test_given_authorities_are_those_of_an_encrypted_connection() -> None:
+    def authorities() -> NoReturn:
+        raise StartError("no authorities")
+
+    fixture = ClientFixture(Service(ok()))
+    with pytest.raises(StartError, match="account main: no authorities"):
+        Client(
+            "main",
+            endpoint=ENDPOINT,
+            credentials=FakeSource(),
+            limits=fixture.limits,
+            timeout=1,
+            meter=fixture.meter,
+            tls=authorities,
+            variables={},
+        )
+
+
 @pytest.mark.parametrize(
     ("endpoint", "host"),
     [
@@ -573,9 +620,10 @@ async def test_host_is_sent_as_it_is_signed(endpoint: str, host: str) -> None:
     assert service.requests[0].headers["host"] == host
 
 
-def test_meter_knows_the_limits_from_the_start() -> None:
-    meter: FakeMeter = ClientFixture(Service(ok()), rate=7, calls_per_day=3).meter
-    assert (meter.rates, meter.calls) == ([7], [3])
+def test_the_limits_are_known_from_the_start() -> None:
+    fixture = ClientFixture(Service(ok()), rate=7, calls_per_day=3, concurrency=2)
+    assert (fixture.meter.rates, fixture.meter.calls) == ([7], [3])
+    assert fixture.client.max_in_flight == 2
 
 
 async def test_every_attempt_is_measured_and_counted_for_its_account() -> None:
@@ -628,7 +676,7 @@ async def test_without_a_response_the_error_says_why_without_texts_of_a_library(
     async with ClientFixture(Service(error)) as fixture:
         failure = await failing(fixture)
         assert failure.message == f"no response from vod.cn-shanghai.aliyuncs.com: {expected_text}"
-        assert failure.advice
+        assert failure.advice == network_errors.of_httpx(error).advice
 
 
 def page_of(request_id: str) -> httpx.Response:
@@ -648,6 +696,15 @@ async def test_an_answer_that_always_comes_too_late_is_never_believed() -> None:
         error = await failing(fixture, PlayDate="20231113")
         assert error.message.startswith("the response to an earlier request arrived again (request ID ID-1)")
         assert error.request_id == "ID-1"
+
+
+async def test_a_repeated_response_shows_no_secret() -> None:
+    source = FakeSource(Credentials("i", "hush-hush"))
+    async with ClientFixture(Service(page_of("hush-hush")), source=source) as fixture:
+        await fixture.run(PlayDate="20231114")
+        error = await failing(fixture, PlayDate="20231113")
+        assert "(request ID ***)" in error.message
+        assert error.request_id == "***"
 
 
 async def test_an_answer_to_another_action_with_the_same_parameters_is_not_believed() -> None:
@@ -705,6 +762,12 @@ async def test_a_response_with_an_unrequested_encoding_is_rejected(encoding: str
         assert (error.code, "gzip" in error.message) == ("malformed", True)
 
 
+async def test_an_error_with_an_unrequested_encoding_is_classified_by_its_status() -> None:
+    async with in_pieces(503, Pieces([b"{}"]), content_encoding="br") as fixture:
+        await failing(fixture)
+        assert fixture.meter.failed == [("http_503", "server")]
+
+
 async def test_a_secret_of_another_account_is_hidden_too() -> None:
     secrets = Secrets()
     secrets.add("token/of+another==")
@@ -752,10 +815,11 @@ async def test_no_more_is_received_of_a_body_than_is_allowed(status: int, larges
 async def test_a_body_that_cannot_be_decompressed_is_an_error() -> None:
     packing = zlib.compressobj(wbits=31)
     error = packing.compress(b'{"Code":"Throttling"}') + packing.flush(zlib.Z_SYNC_FLUSH)
-    spoilt = Pieces([error, b"\xff" * 20])
+    spoilt = Pieces([error, b"\xff" * 20, b"more"])
     async with in_pieces(503, spoilt, content_encoding="gzip") as fixture:
         await failing(fixture)
         assert fixture.meter.failed == [("http_503", "server")]
+        assert spoilt.taken == 2
 
     async def service(_: httpx.Request) -> httpx.Response:
         return httpx.Response(200, headers={"content-encoding": "gzip"}, stream=Pieces([b"no gzip"]))
@@ -764,3 +828,33 @@ async def test_a_body_that_cannot_be_decompressed_is_an_error() -> None:
         answer = await failing(fixture)
         assert answer.code == "malformed"
         assert answer.message == "the response cannot be decompressed"
+
+
+def compressed(text: bytes, wbits: int) -> bytes:
+    packing = zlib.compressobj(wbits=wbits)
+    return packing.compress(text) + packing.flush()
+
+
+@pytest.mark.parametrize(("encoding", "wbits"), [("gzip", 31), ("deflate", 15), ("deflate", -15)])
+async def test_of_a_compressed_chunk_no_more_is_decompressed_than_shows_that_it_is_too_long(
+    encoding: str, wbits: int
+) -> None:
+    chunk = compressed(b" " * 64 * LARGEST_ERROR, wbits)
+    async with in_pieces(500, Pieces([chunk]), content_encoding=encoding) as fixture:
+        tracemalloc.start()
+        try:
+            await failing(fixture)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 32 * LARGEST_ERROR
+
+
+async def test_only_the_first_bytes_decide_whether_deflate_has_a_header() -> None:
+    pieces = [compressed(b"fine", 15)[:4], compressed(bytes(range(256)), -15)]
+
+    async def service(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"content-encoding": "deflate"}, stream=Pieces(pieces))
+
+    async with ClientFixture(service) as fixture:
+        assert (await failing(fixture)).message == "the response cannot be decompressed"

@@ -13,3 +13,17 @@ def test_a_quota_smaller_than_what_is_spent_leaves_nothing() -> None:
     assert quota.remaining == 0
     with pytest.raises(QuotaExceeded, match="polling continues at 2023-11-16 00:00 UTC"):
         quota.spend()
+
+
+def test_of_the_other_days_the_last_eight_are_kept() -> None:
+    clock = Clock()
+    quota = DailyQuota("main", 2, now=clock.now)
+
+    def left_on(day: int) -> int | None:
+        clock.elapsed = day * 86_400
+        return quota.remaining
+
+    for day in range(10):
+        assert left_on(day) == 2
+        quota.spend()
+    assert [left_on(day) for day in (1, 0)] == [1, 2]

@@ -57,6 +57,7 @@ def test_match_as_the_manual_writes_it(
     given = search_media.parameters(request_, wanted, ids)
     assert given.get("Match") == match
     assert given["SortBy"] == "CreationTime:Asc"
+    assert (given["SearchType"], given["Fields"]) == ("video", search_media.FIELDS)
     assert (given["PageNo"], given["PageSize"]) == ("1", "100")
 
 
@@ -85,6 +86,33 @@ def test_a_hit_without_details_and_one_without_an_id() -> None:
 def test_media_without_a_category(category: object) -> None:
     (hit,) = searched({"MediaList": [{"MediaId": ID, "Video": {"CateId": category, "CateName": "x"}}]}).hits
     assert (hit.category_id, hit.category) == (None, None)
+
+
+def test_every_detail_of_a_hit() -> None:
+    more = {"StorageClass": "IA", "ReferenceId": "r", "CateId": 1, "Title": "x" * 129}
+    (hit,) = searched({"MediaList": [{"MediaId": "other", "Video": {**VIDEO, **more}}]}).hits
+    assert (hit.media_id, hit.storage_class, hit.reference_id, hit.observed_at) == (ID, "IA", "r", 0.0)
+    assert (hit.category_id, hit.title) == (1, "x" * 127 + "…")
+    (hit,) = searched({"MediaList": [{"MediaId": "m", "Title": "x" * 128}]}).hits
+    assert (hit.media_id, hit.title) == ("m", "x" * 128)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ({"Total": 3, "MediaList": [{"MediaId": ID}] * 3}, "MediaList has 3 hits, but 2 were requested"),
+        ({"Total": -1}, "Total is negative"),
+        ({"MediaList": []}, "neither hits nor a Total"),
+        ({"Total": 1, "MediaList": [{"MediaId": ""}]}, "no hit of MediaList has an ID"),
+        ({"Total": 0, "MediaList": "x"}, "MediaList is not a list of objects"),
+        ({"Total": 0, "Success": False}, "the response contains an error: Success is False"),
+    ],
+)
+def test_a_rejected_search_says_why_and_of_which_request(answer: dict[str, Any], message: str) -> None:
+    with pytest.raises(UpstreamError) as caught:
+        searched({"RequestId": "R", **answer}, size=2)
+    assert caught.value.message.startswith(message)
+    assert caught.value.request_id == "R"
 
 
 def test_no_hits() -> None:

@@ -239,10 +239,20 @@ def test_total_count_that_is_none(total: object) -> None:
         (-1, "is -1, not a whole number from 0"),
         ("many", "is 'many', not a number"),
         ("1e400", "is not a finite number"),
+        ("-1e400", "is not a finite number"),
     ],
 )
 def test_a_count_that_is_none_is_named_with_what_is_wrong(field: str, value: object, reason: str) -> None:
     assert refused(body(**{field: value})).message == f"{field} {reason}"
+
+
+def test_a_number_has_at_most_400_bytes() -> None:
+    fits, does_not = "1." + "0" * 398, "1." + "0" * 399
+    page = decode(f'{{"TotalCount":{fits},"QoeInfoList":[{{"MediaId":"m","DAU":{fits}}}]}}'.encode())
+    assert (page.total_count, page.rows) == (1, (PlayRow("m", viewers=1.0),))
+    assert refused(f'{{"TotalCount":{does_not}}}'.encode()).message == "TotalCount is '', not a number"
+    page = decode(raw(f'"DAU":{does_not},"PlaySuccessVv":-1,"PlayDuration":1'))
+    assert RowProblem("DAU", "too large", "m") in page.problems
 
 
 NO_IDS: list[object] = [None, "", 7, True, [], {}, "a\ufffd", "\ud83d", "x" * 129, "a\0", "a\nb", "\x7f", "\x85"]
@@ -333,6 +343,31 @@ def test_deep_nesting(field: str) -> None:
 )
 def test_titles(written: str, title: str | None) -> None:
     assert decode(raw(f'"VideoTitle":{written},"DAU":3')).rows == (PlayRow("m", title, viewers=3),)
+
+
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        ("7", ""),
+        ("null", ""),
+        ('"a\\tb"', ""),
+        ("true", "not a text"),
+        ('"a\\u0000b"', "control characters"),
+        ('"' + "x" * 129 + '"', "too long"),
+    ],
+)
+def test_a_title_that_is_not_used_unchanged_is_reported(written: str, reason: str) -> None:
+    page = decode(raw(f'"VideoTitle":{written},"DAU":1,"PlaySuccessVv":2,"PlayDuration":3'))
+    assert page.problems == ((RowProblem("VideoTitle", reason, "m"),) if reason else ())
+
+
+def test_rows_may_be_long_and_titles_full_of_braces() -> None:
+    row = {"DAU": 1, "PlaySuccessVv": 2, "PlayDuration": 3}
+    for more in ({"New": "x" * 3_000}, {"New": "x" * 1_400, "VideoTitle": "}" * 20}):
+        rows = [{"MediaId": f"{number}", **row, **more} for number in range(100)]
+        assert len(decode(body(*rows)).rows) == 100
+    rows = [{"MediaId": f"{number}", "VideoTitle": "}" * 100, "New": "x" * 3_000} for number in range(100)]
+    assert refused(body(*rows)).message == "the response contains far more than the 100 rows requested"
 
 
 @pytest.mark.parametrize("damage", [b"\xf0\x9f\x98", b"\xed\xa0\xbd", b"\xff"])
@@ -490,6 +525,39 @@ def test_an_error_without_rows_is_no_answer(
         assert "contains an error and no rows" in refused(content, media_id=media_id).message
 
 
+def nested(levels: int, *, in_lists: bool) -> dict[str, object]:
+    """A field with so many objects or lists in each other."""
+    inner: object = "x"
+    for _ in range(levels):
+        inner = [inner] if in_lists else {"Inner": inner}
+    return {"Outer": inner}
+
+
+@pytest.mark.parametrize(
+    ("fields", "sign"),
+    [
+        ({"Message": "The request has failed."}, "The request has failed."),
+        ({"Message": "no", "Code": "", "Success": None}, "no"),
+        ({"Success": False}, "Success is False"),
+        ({"Message": " OK ", "Success": "n"}, "Success is n"),
+        ({"ErrorDesc": "x" * 81}, f"ErrorDesc is {'x' * 80}"),
+        ({"details": ["x" * 81]}, f"details is {'x' * 80}"),
+        ({"Code": ["x"]}, "Code is no text"),
+        ({"Code ": 0}, "Code  is 0"),
+        ({"HttpCode": 0}, "HttpCode is 0"),
+        ({"StatusNo": 0}, "StatusNo is 0"),
+        ({"Body": ' [{"Code":"InternalError"}]'}, "Code is InternalError"),
+        ({"Data": {"QoeInfoList": [{"MediaId": "m"}]}}, "QoeInfoList is given in another place than the API documents"),
+        ({"AccessDeniedDetail": {"AuthAction": "播放"}}, 'AccessDeniedDetail is {"AuthAction": "播放"}'),
+        ({"errorInfo": {"Text": "x" * 81}}, f'errorInfo is {{"Text": "{"x" * 70}'),
+        (nested(13, in_lists=False), "Inner is nested too deeply"),
+        (nested(13, in_lists=True), "Outer is nested too deeply"),
+    ],
+)
+def test_the_sign_of_an_error_is_named(fields: dict[str, object], sign: str) -> None:
+    assert refused(body(**fields)).message == f"the response contains an error and no rows: {sign}"
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -552,6 +620,12 @@ def test_a_value_that_is_not_json_costs_itself_alone_wherever_it_stands(value: s
         {"Success": True, "Message": "whatever"},
         {"Message": "Success"},
         {"Success": None},
+        {"Success": 1.0, "succeeded": 2},
+        {"Body": "{no JSON", "Text": "[" * 60_000},
+        {"Code": 200, "Message": "whatever"},
+        {"details": [None, ""], "rowCount": 0, "total": "00"},
+        nested(12, in_lists=False),
+        nested(12, in_lists=True),
         {"ret": 0, "RetCode": 0, "errno": "0", "error": None, "hasError": False, "Errors": []},
         {"Status": 200, "Message": "请求成功。"},
         {"ret": ["SUCCESS::调用成功"], "statusText": "OK", "QueryStatus": "Finished", "RateLimited": False},
@@ -586,6 +660,7 @@ def test_a_success_without_rows_is_an_empty_page(fields: dict[str, object]) -> N
         b'{"Code":"Throttling","Code":"200","TotalCount":0,"QoeInfoList":[]}',
         b'{"Success":false,"Success":true,"TotalCount":0,"QoeInfoList":[]}',
         b'{"TotalCount":5,"TotalCount":0}',
+        b'{"TotalCount":5,"QoeInfoList":[],"TotalCount":0}',
         b'{"TotalCount":0,"QoeInfoList":[],"Data":{"Code":"InternalError","Code":"200"}}',
         b'{"TotalCount":NaN,"TotalCount":0,"QoeInfoList":[]}',
     ],
@@ -612,6 +687,21 @@ def test_rows_beside_an_error_are_believed_and_their_number_is_not(
 def test_rows_beside_other_fields_are_a_whole_answer(fields: dict[str, object]) -> None:
     row = {"MediaId": "m", "DAU": 1, "PlaySuccessVv": 2, "PlayDuration": 3}
     assert decode(body(row, **fields)) == Page((PlayRow("m", viewers=1, plays=2, play_duration=3),), 1, "R")
+
+
+def test_a_valid_page_may_have_rows_without_a_title_and_titles_with_control_characters() -> None:
+    row = {"MediaId": "m", "DAU": 1, "PlaySuccessVv": 2, "PlayDuration": 3}
+    titles = ('"', "\x85")
+    content = json.dumps(
+        {"QoeInfoList": [row, *({**row, "VideoTitle": title} for title in titles)]}, ensure_ascii=False
+    )
+    assert [each.title for each in decode(content.encode()).rows] == [None, '"', " "]
+    assert [each.title for each in decode(content.replace("\x85", "").encode()).rows] == [None, '"', ""]
+    assert len(decode(body({"MediaId": "a"}, {"MediaId": "b"}), page_size=2).rows) == 2
+
+
+def test_the_longest_media_id() -> None:
+    assert decode(body({"MediaId": "x" * 128})).rows == (PlayRow("x" * 128),)
 
 
 def test_one_media() -> None:
@@ -733,6 +823,8 @@ async def test_media_and_order_are_parameters() -> None:
 
 
 async def test_page_must_match_the_request() -> None:
+    with pytest.raises(UpstreamError, match="2 rows, but 1 were requested"):
+        PLAY_DATA.decode(body({"MediaId": "a"}, {"MediaId": "b"}), {"PageNo": "1", "PageSize": "1"})
     source = PlayDataSource(Recorder())
     with pytest.raises(UpstreamError, match="PageNo is 1, but 2 was requested"):
         await source.page(DAY, page=2, page_size=100)

@@ -26,7 +26,8 @@ def answer(*rows: dict[str, Any], **changed: Any) -> PlayerRows:
 
 
 def test_the_request() -> None:
-    assert REQUESTED == {
+    requested = parameters(PlayerTarget("main", "app-1000000", "web"), FIELDS, TimeRange(START, START + 600), "5m")
+    assert requested == {
         "AppId": "app-1000000",
         "StartTime": "2026-11-26T00:00:00Z",
         "EndTime": "2026-11-26T00:10:00Z",
@@ -81,6 +82,21 @@ def test_two_rows_of_a_bucket_count_only_if_they_are_equal() -> None:
     found = answer(ROW, {**ROW, "Vv": 801}, other)
     assert set(found.rows) == {START + 300}
     assert found.problems == {"TimeStamp": 1}
+
+
+def test_rows_without_a_time_and_those_that_contradict_each_other_are_counted() -> None:
+    other = {**ROW, "TimeStamp": "2026-11-26T00:05:00Z", "PlayFailRate": 1}
+    found = answer({"Vv": 1}, ROW, {**ROW, "Vv": 801}, {"TimeStamp": "soon"}, other)
+    assert found.rows == {START + 300: (800.0, 1, 0.812)}
+    assert found.problems == {"TimeStamp": 3}
+    assert answer({**ROW, "PlayFailRate": 1.5}).problems == {"PlayFailRate": 1}
+
+
+def test_a_code_beside_rows_is_an_error_and_one_within_a_row_is_none() -> None:
+    with pytest.raises(UpstreamError, match="an error beside rows: no") as caught:
+        answer({**ROW, "Code": "x"}, Code="Failed", Message="no")
+    assert (caught.value.code, caught.value.request_id) == ("malformed", "R")
+    assert answer({**ROW, "errorCode": "Failed"}).rows == {START: (800.0, 0.0025, 0.812)}
 
 
 def test_where_the_data_ends() -> None:

@@ -489,6 +489,17 @@ async def test_permits_from_before_a_halving_do_not_add_up_to_a_burst() -> None:
     assert all(at >= 4.95 + 2 * number for number, at in enumerate(times))
 
 
+async def test_an_action_is_throttled_from_the_rate_that_is_configured_now() -> None:
+    account = Account(rate=5)
+    account.limits.change(requests_per_second=10, concurrency=4, calls_per_day=0)
+    await throttle_alone(account)
+    assert account.limits.requests_per_second == 5
+    await account.clock.until(RECOVERY)
+    await account.clock.run(account.caller())
+    account.limits.on_success(ACTION, Permit(RECOVERY))
+    assert account.limits.requests_per_second == 10
+
+
 async def test_an_action_that_has_recovered_has_the_rate_of_the_account() -> None:
     account = Account(rate=10)
     await throttle_alone(account)

@@ -76,6 +76,10 @@ def test_error_without_readable_code(body: bytes) -> None:
         b'{"Code":"Throttling.User","Wait":NaN,"Until":undefined}',
         b'{"Errors":[{"Code":"Throttling.User"}]}',
         b'{"error_code":"Throttling.User"}',
+        b'{"error-code":"Throttling.User"}',
+        b'{"Data":{"Result":{"Code":"Throttling.User"}}}',
+        b'{"bizCode":"Throttling.User"}',
+        b'{"Code":"","ErrorCode":"Throttling.User"}',
         b'{"Code":"200","Error":{"Code":"Throttling.User"}}',
         b'<?xml version="1.0"?><Error><RequestId>R</RequestId><Code>Throttling.User</Code></Error>',
         b"\xef\xbb\xbf\r\n<Response><Code><![CDATA[Throttling.User]]></Code></Response>",
@@ -87,6 +91,20 @@ def test_error_without_readable_code(body: bytes) -> None:
 def test_an_error_body_in_another_encoding_or_shape_keeps_its_code(body: bytes) -> None:
     error = failure(400, body)
     assert (error.code, error.kind) == ("Throttling.User", ErrorKind.THROTTLED)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"Code":"X","Message":"a\nb"}', "a b"),
+        (b'{"Code":"X","Message":"","ErrorMsg":"m"}', "m"),
+        (b'{"Error":{"Message":"m"}}', "m"),
+        (b'{"Errors":["x",{"ErrMsg":"m"}],"Message":"outer"}', "outer"),
+        (b'{"Errors":["x",{"Message":"m"}],"Message":"outer"}', "m"),
+    ],
+)
+def test_the_message_of_an_error_wherever_it_is(body: bytes, message: str) -> None:
+    assert failure(400, body).message == message
 
 
 @pytest.mark.parametrize("status", [200, 206, 302, 403, 500])
@@ -219,6 +237,20 @@ def test_unreadable_answer_is_malformed(reply: RawResponse) -> None:
     assert error.advice
 
 
+def test_a_malformed_response_has_advice_of_its_own() -> None:
+    error = failure(206, {})
+    assert error.message == "HTTP 206, which no complete response of the service has"
+    assert error.advice.startswith("Check that the endpoint is Alibaba Cloud's")
+    assert no_response("timeout", "no answer").advice.startswith("Check the network path")
+    assert no_response("timeout", "no answer", advice="Wait.").advice == "Wait."
+    assert replayed(RawResponse(200, {}, b"")).advice.startswith("Look for a proxy")
+
+
+def test_one_code_for_all_parameters_is_read_with_the_message() -> None:
+    error = failure(400, {"Code": "MissingParameter", "Message": 'The input parameter "Timestamp" is not supplied.'})
+    assert error.kind is ErrorKind.CLOCK
+
+
 @pytest.mark.parametrize(
     ("status", "code"), [(199, "http_199"), (200, "malformed"), (299, "malformed"), (300, "http_300")]
 )
@@ -248,9 +280,10 @@ def test_a_code_without_a_message_says_so() -> None:
     assert (error.message, error.request_id) == ("HTTP 503 without a message", "")
 
 
-def test_a_clock_error_in_a_success_says_by_how_much() -> None:
+@pytest.mark.parametrize("status", [200, 206])
+def test_a_clock_error_in_a_success_says_by_how_much(status: int) -> None:
     body = {"Code": "InvalidTimeStamp.Expired", "Message": "Expired."}
-    error = failure(200, body, {"date": "Tue, 14 Nov 2023 21:13:20 GMT"})
+    error = failure(status, body, {"date": "Tue, 14 Nov 2023 21:13:20 GMT"})
     assert error.message == "Expired. (our clock is 3600 s ahead of the service's)"
 
 
@@ -259,10 +292,24 @@ def test_a_wait_until_a_moment_is_counted_from_our_clock_where_the_service_does_
     assert error.wait == 20
 
 
-def test_an_error_is_read_up_to_its_largest_size() -> None:
+@pytest.mark.parametrize(("status", "code"), [(503, "http_503"), (200, "malformed")])
+def test_an_error_is_read_up_to_its_largest_size(status: int, code: str) -> None:
     body = b'{"Code":"ServiceUnavailable"}'
-    assert failure(503, body.ljust(LARGEST_ERROR)).code == "ServiceUnavailable"
-    assert failure(503, body.ljust(LARGEST_ERROR + 1)).code == "http_503"
+    assert failure(status, body.ljust(LARGEST_ERROR)).code == "ServiceUnavailable"
+    assert failure(status, body.ljust(LARGEST_ERROR + 1)).code == code
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "request_id"),
+    [
+        ({}, b"", ""),
+        ({"x-acs-request-id": "H"}, b"{}", "H"),
+        ({"x-acs-request-id": "H"}, b'{"RequestId" : "R"}', "R"),
+        ({}, b'{"RequestId":"R\xff"}', "R\ufffd"),
+    ],
+)
+def test_the_request_id_of_a_response(headers: dict[str, str], body: bytes, request_id: str) -> None:
+    assert RawResponse(200, headers, body).request_id == request_id
 
 
 def test_a_request_id_is_one_printable_word() -> None:

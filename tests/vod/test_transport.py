@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import socket
 import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,14 +14,17 @@ import httpx
 import pytest
 import trustme
 
+from exporter.vod import network_errors
 from exporter.vod import transport as transports
 from exporter.vod.network_errors import ConnectionLost, NetworkError
 from exporter.vod.network_route import Resolver, Route
+from exporter.vod.response_head import LARGEST_HEAD, read_head
+from exporter.vod.tcp_stream import Stream
 from exporter.vod.transport import CHUNK_BYTES, PooledTransport
 from tests.vod.servers import conversation_server
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from tests.vod.servers import Conversation
 
@@ -295,6 +300,10 @@ def as_raw(data: bytes, *, then: bytes | None = None, closes: bool = False) -> C
             "it has both Content-Length and Transfer-Encoding",
         ),
         (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: a:b\r\n\r\n{}",
+            "it has both Content-Length and Transfer-Encoding",
+        ),
+        (
             b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
             "it is HTTP/1.0, which has no Transfer-Encoding",
         ),
@@ -331,6 +340,37 @@ async def test_headers_may_be_long(connections: TransportToAnyHost) -> None:
     async with conversation_url(as_raw(replied(b"{}", b"X-Long: " + b"x" * 60_000))) as url:
         response, body = await fetched(connections, httpx.Request("POST", url))
         assert (len(response.headers["x-long"]), body) == (60_000, b"{}")
+
+
+async def head_of(*parts: bytes) -> bytes | None:
+    """The head that is read from a stream that receives these parts one after the other and ends."""
+    stream = Stream()
+    reading = asyncio.ensure_future(read_head(stream))
+    for part in parts:
+        await asyncio.sleep(0)
+        stream.data_received(part)
+    await asyncio.sleep(0)
+    stream.eof_received()
+    return await reading
+
+
+async def test_a_head_may_be_divided_anywhere() -> None:
+    head = b"HTTP/1.1 200\r\nA: b\r\n\r\n"
+    for at in range(1, len(head)):
+        assert await head_of(head[:at], head[at:] + b"body") == head
+        with pytest.raises(NetworkError, match="closed in the middle of the headers"):
+            await head_of(head[:at])
+    assert await head_of() is None
+    with pytest.raises(NetworkError, match="status line"):
+        await head_of(b"\r\n\r\n")
+
+
+async def test_a_head_has_its_largest_length_and_no_more() -> None:
+    head = b"HTTP/1.1 200 OK\r\nA: ".ljust(LARGEST_HEAD, b"x")
+    end = b"\r\n\r\n"
+    assert await head_of(head, end) == head + end
+    with pytest.raises(NetworkError, match=f"longer than {LARGEST_HEAD} bytes"):
+        await head_of(head + b"x" + end)
 
 
 async def test_interim_answers_are_passed_over(connections: TransportToAnyHost) -> None:
@@ -477,3 +517,89 @@ async def test_when_one_kept_connection_is_lost_no_other_of_them_is_used(connect
             await fetched(connections, httpx.Request("POST", url))
         assert (await fetched(connections, httpx.Request("POST", url)))[1] == b"{}"
         assert (opened, heads) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("make_error", "message", "advice"),
+    [
+        (
+            lambda: network_errors.unresolved("a.test", socket.gaierror(socket.EAI_NONAME, "raw")),
+            "the name a.test was not resolved: the name does not exist",
+            "Check the spelling",
+        ),
+        (
+            lambda: network_errors.unresolved("a.test", socket.gaierror(socket.EAI_MEMORY, "raw")),
+            "the name a.test was not resolved: name resolution failed",
+            "Check the spelling",
+        ),
+        (
+            lambda: network_errors.unresolved("a.test", OSError(errno.EMFILE, "raw")),
+            "the name a.test was not resolved: this process has too many files open",
+            "Let this process open",
+        ),
+        (
+            lambda: network_errors.unconnected("the proxy", OSError(errno.ECONNREFUSED, "raw")),
+            "cannot connect to the proxy: the connection was refused",
+            "Check that host and port are right",
+        ),
+        (
+            lambda: network_errors.unconnected("the proxy", OSError(errno.EPERM, "raw")),
+            "cannot connect to the proxy: this machine does not allow it",
+            "Allow outgoing connections",
+        ),
+        (
+            lambda: network_errors.unconnected("the proxy", OSError(errno.EIO, "raw")),
+            "cannot connect to the proxy: Input/output error",
+            "Check that host and port are right",
+        ),
+        (
+            lambda: network_errors.unconnected("the proxy", OSError("raw")),
+            "cannot connect to the proxy: it failed",
+            "Check that host and port are right",
+        ),
+        (
+            lambda: network_errors.no_tls("the endpoint", ConnectionResetError(errno.ECONNRESET, "raw")),
+            "TLS handshake with the endpoint: the connection was reset",
+            "Check that host and port are right and support TLS",
+        ),
+        (
+            lambda: network_errors.no_tls("the endpoint", ConnectionResetError()),
+            "TLS handshake with the endpoint: the connection was closed",
+            "Check that host and port are right and support TLS",
+        ),
+        (lambda: network_errors.untrusted("the proxy", "why", "Do."), "TLS handshake with the proxy: why", "Do."),
+        (lambda: network_errors.closed("too early"), "the connection was closed too early", "Usually temporary."),
+        (network_errors.lost, "the connection was closed before the response", "Usually temporary."),
+        (
+            lambda: network_errors.no_http("why"),
+            "the response is not valid HTTP: why",
+            "Check that the endpoint is Alibaba",
+        ),
+        (
+            network_errors.unsendable,
+            "the request cannot be written as HTTP",
+            "Check the endpoint of the account",
+        ),
+    ],
+)
+def test_a_failure_of_the_network_has_a_reason_and_advice(
+    make_error: Callable[[], NetworkError], message: str, advice: str
+) -> None:
+    error = make_error()
+    assert error.message == message
+    assert error.advice.startswith(advice)
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        ("WRONG_VERSION_NUMBER", "it does not speak TLS"),
+        ("NEW_ALERT", "OpenSSL says NEW_ALERT"),
+        ("raw text", "it failed"),
+        (None, "it failed"),
+    ],
+)
+def test_a_failed_handshake_is_explained_by_openssl_s_word(word: str | None, reason: str) -> None:
+    failure = ssl.SSLError(1, "raw")
+    failure.reason = word  # type: ignore[assignment]  # None where OpenSSL gives none
+    assert network_errors.no_tls("the endpoint", failure).message == f"TLS handshake with the endpoint: {reason}"
