@@ -227,6 +227,19 @@ def test_a_bar_has_what_was_counted_between_its_last_scrape_and_the_next_bar(
     answers(tmp_path, given, expr, {'{reason="r"}': grew}, at)
 
 
+@pytest.mark.parametrize(("known", "shown"), [("1x20", {'{reason="r"}': 2}), ("_x7 1x20", {'{reason="r"}': 1})])
+def test_labels_that_are_new_count_from_zero_unless_their_exporter_is_new(
+    tmp_path: Path, known: str, shown: dict[str, float]
+) -> None:
+    given = [
+        series('calls{instance="e",job="j",reason="r"}', "_x7 1 2x10"),
+        series('aliyun_vod_exporter_build_info{instance="e",job="j"}', known),
+    ]
+    expr = per_bar("calls", "", by="reason").build().expr.replace("$__interval", "5m")
+
+    answers(tmp_path, given, expr, shown, "10m30s")
+
+
 @pytest.mark.parametrize(("at", "seconds"), [("1m", 30), ("2m", 0)])
 def test_a_poll_that_is_due_is_due_now(tmp_path: Path, at: str, seconds: float) -> None:
     exporter = json.loads(texts()["aliyun-vod-exporter.json"])

@@ -148,13 +148,15 @@ def per_second(counter: str, legend: str, *, by: str = "", more: str = "") -> pr
 def per_bar(counter: str, legend: str, *, by: str, more: str = "") -> prometheus.Dataquery:
     """How much a counter (a selector) grew within each bar of `stacked`, added up `by` a label.
 
-    From the end of one bar to the end of the next, from the first scrape, or from 0 if it began again.
+    From the end of one bar to the end of the next; from 0 if it began again, or has labels that its exporter had not
+    counted before; of an exporter that is new, from the first scrape.
     `increase(...[$__interval])` knows only the scrapes of one bar, and loses what was counted between the last of them
     and the first of the next.
     """
     before = f"{counter} offset $__interval"
+    new = f"0 * {counter} and on (instance, job) aliyun_vod_exporter_build_info offset $__interval"
     first = f"min_over_time({counter}[$__interval])"
-    expr = f"sum by ({by}) ({counter} - ({before} or {first}) >= 0 or {counter} and {before})"
+    expr = f"sum by ({by}) ({counter} - ({before} or {new} or {first}) >= 0 or {counter} and {before})"
     return over_time(f"{expr} {more}".rstrip(), legend)
 
 
