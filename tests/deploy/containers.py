@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -24,10 +23,13 @@ TAG: Final = "aliyun-vod-exporter:test"
 BASE: Final = "localhost/python-stand-in"
 # Only ends a test that hangs.
 PATIENCE: Final = 300.0
-# As documented for operators; the limits are those of a machine without systemd.
+# Those of a machine without systemd. By default some releases of buildah and podman raise them, which takes a
+# capability that the root of a container may not have.
+_LIMITS: Final = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024")
+# As documented for operators.
 _HARDENED: Final = (
     *("--read-only", "--read-only-tmpfs=false", "--cap-drop=ALL", "--security-opt=no-new-privileges"),
-    *("--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"),
+    *_LIMITS,
 )
 # Not in the real base image either, or not needed here.
 _LEFT_OUT: Final = {
@@ -127,13 +129,10 @@ def build(engine: Engine, *flags: str) -> None:
     config = engine.folder / "pip.conf"
     config.write_text("".join(["[global]\n", *(f"{key} = {value}\n" for key, value in settings.items())]))
     mounts = {config: "/etc/pip.conf", **{Path(settings[key]): settings[key] for key in ("cert",) if key in settings}}
-    # By default newer releases of buildah raise these limits, which takes a capability that containers do not have.
-    limits = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
-    same = {name: "{}:{}".format(*resource.getrlimit(limit)) for name, limit in limits.items()}
     engine.buildah(
         "bud",
         "--network=host",
-        *(f"--ulimit={name}={limit}" for name, limit in same.items()),
+        *_LIMITS,
         "--pull-never",
         "--format=docker",
         f"--build-arg=PYTHON_IMAGE={BASE}",

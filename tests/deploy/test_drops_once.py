@@ -46,7 +46,7 @@ def series(media: str, plays: int | None) -> list[dict[str, str]]:
 @pytest.mark.parametrize(
     ("media", "plays", "alerts"),
     [
-        pytest.param(".+", None, {"AccountShareDropped", "MediaPlaysDropped"}, id="one media"),
+        pytest.param(".+", None, {"AccountShareDropped", "MediaPlaysDropped", "MediaPlaysGone"}, id="two media"),
         pytest.param(
             "m1",
             None,
