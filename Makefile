@@ -111,6 +111,7 @@ $(VENV)/.prometheus3: tests/deploy/promtool.py | $(VENV)/.dev
 	@test ! -d $(VENV)/prometheus3 || touch $@
 
 $(VENV)/.oldest-pip: requirements/oldest-pip.txt | $(VENV)/.dev
+	rm -rf $(VENV)/oldest-pip
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --dest=$(VENV)/oldest-pip -r requirements/oldest-pip.txt
 	@touch $@
 
