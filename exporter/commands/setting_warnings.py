@@ -1,4 +1,4 @@
-"""Warn about valid settings that look mistyped, are probably wrong or contradict each other, and about open files."""
+"""Warn about valid settings that look mistyped, wrong or contradictory, and about files that too many may read."""
 
 from __future__ import annotations
 

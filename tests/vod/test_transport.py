@@ -519,67 +519,58 @@ async def test_when_one_kept_connection_is_lost_no_other_of_them_is_used(connect
         assert (opened, heads) == (3, 1)
 
 
+WRONG_NAME = "Check the spelling"
+WRONG_ADDRESS = "Check that host and port are right"
+NO_TLS = f"{WRONG_ADDRESS} and support TLS"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "advice"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "raw"), "the name does not exist", WRONG_NAME),
+        (socket.gaierror(socket.EAI_MEMORY, "raw"), "name resolution failed", WRONG_NAME),
+        (OSError(errno.EMFILE, "raw"), "this process has too many files open", "Let this process open"),
+    ],
+)
+def test_a_name_that_is_not_resolved_has_a_reason_and_advice(error: OSError, reason: str, advice: str) -> None:
+    failure = network_errors.unresolved("a.test", error)
+    assert failure.message == f"the name a.test was not resolved: {reason}"
+    assert failure.advice.startswith(advice)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "advice"),
+    [
+        (OSError(errno.ECONNREFUSED, "raw"), "the connection was refused", WRONG_ADDRESS),
+        (OSError(errno.EPERM, "raw"), "this machine does not allow it", "Allow outgoing connections"),
+        (OSError(errno.EIO, "raw"), "Input/output error", WRONG_ADDRESS),
+        (OSError("raw"), "it failed", WRONG_ADDRESS),
+    ],
+)
+def test_a_connection_that_fails_has_a_reason_and_advice(error: OSError, reason: str, advice: str) -> None:
+    failure = network_errors.unconnected("the proxy", error)
+    assert failure.message == f"cannot connect to the proxy: {reason}"
+    assert failure.advice.startswith(advice)
+
+
 @pytest.mark.parametrize(
     ("make_error", "message", "advice"),
     [
         (
-            lambda: network_errors.unresolved("a.test", socket.gaierror(socket.EAI_NONAME, "raw")),
-            "the name a.test was not resolved: the name does not exist",
-            "Check the spelling",
+            lambda: network_errors.no_tls("a.test", ConnectionResetError(errno.ECONNRESET, "raw")),
+            "TLS handshake with a.test: the connection was reset",
+            NO_TLS,
         ),
         (
-            lambda: network_errors.unresolved("a.test", socket.gaierror(socket.EAI_MEMORY, "raw")),
-            "the name a.test was not resolved: name resolution failed",
-            "Check the spelling",
+            lambda: network_errors.no_tls("a.test", ConnectionResetError()),
+            "TLS handshake with a.test: the connection was closed",
+            NO_TLS,
         ),
-        (
-            lambda: network_errors.unresolved("a.test", OSError(errno.EMFILE, "raw")),
-            "the name a.test was not resolved: this process has too many files open",
-            "Let this process open",
-        ),
-        (
-            lambda: network_errors.unconnected("the proxy", OSError(errno.ECONNREFUSED, "raw")),
-            "cannot connect to the proxy: the connection was refused",
-            "Check that host and port are right",
-        ),
-        (
-            lambda: network_errors.unconnected("the proxy", OSError(errno.EPERM, "raw")),
-            "cannot connect to the proxy: this machine does not allow it",
-            "Allow outgoing connections",
-        ),
-        (
-            lambda: network_errors.unconnected("the proxy", OSError(errno.EIO, "raw")),
-            "cannot connect to the proxy: Input/output error",
-            "Check that host and port are right",
-        ),
-        (
-            lambda: network_errors.unconnected("the proxy", OSError("raw")),
-            "cannot connect to the proxy: it failed",
-            "Check that host and port are right",
-        ),
-        (
-            lambda: network_errors.no_tls("the endpoint", ConnectionResetError(errno.ECONNRESET, "raw")),
-            "TLS handshake with the endpoint: the connection was reset",
-            "Check that host and port are right and support TLS",
-        ),
-        (
-            lambda: network_errors.no_tls("the endpoint", ConnectionResetError()),
-            "TLS handshake with the endpoint: the connection was closed",
-            "Check that host and port are right and support TLS",
-        ),
-        (lambda: network_errors.untrusted("the proxy", "why", "Do."), "TLS handshake with the proxy: why", "Do."),
+        (lambda: network_errors.untrusted("a.test", "why", "Do."), "TLS handshake with a.test: why", "Do."),
         (lambda: network_errors.closed("too early"), "the connection was closed too early", "Usually temporary."),
         (network_errors.lost, "the connection was closed before the response", "Usually temporary."),
-        (
-            lambda: network_errors.no_http("why"),
-            "the response is not valid HTTP: why",
-            "Check that the endpoint is Alibaba",
-        ),
-        (
-            network_errors.unsendable,
-            "the request cannot be written as HTTP",
-            "Check the endpoint of the account",
-        ),
+        (lambda: network_errors.no_http("why"), "the response is not valid HTTP: why", "Check that the endpoint is Al"),
+        (network_errors.unsendable, "the request cannot be written as HTTP", "Check the endpoint of the account"),
     ],
 )
 def test_a_failure_of_the_network_has_a_reason_and_advice(
