@@ -59,8 +59,10 @@ class SharedThreads(Generic[T]):
         if task is None:
             task = self._running[key] = asyncio.create_task(run_in_daemon_thread(work, name))
             task.add_done_callback(lambda ended: self._ended(key, ended))
-        # If one caller is cancelled, the others go on waiting.
-        return await asyncio.shield(task)
+        # If one caller is cancelled, the others go on waiting. Since Python 3.14, `shield` would log the failure of a
+        # task whose callers have all been cancelled.
+        await asyncio.wait({task})
+        return task.result()
 
     def _ended(self, key: Hashable, task: asyncio.Task[T]) -> None:
         if self._running.get(key) is task:

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import socket
+import sys
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,6 +84,7 @@ async def test_a_burst_of_connections_needs_few_descriptors_beyond_the_limit() -
         return len(os.listdir("/dev/fd"))  # noqa: PTH208 - the names are only counted
 
     limits = ConnectionLimits(connections=4, accepted_at_once=1)
+    accepted_at_once = limits.accepted_at_once + (sys.version_info >= (3, 14))  # asyncio accepts one more since then
     async with served(None, limits=limits) as (port, _):
         with contextlib.ExitStack() as clients:
             for _ in range(40):
@@ -91,7 +93,7 @@ async def test_a_burst_of_connections_needs_few_descriptors_beyond_the_limit() -
             for _ in range(200):
                 await asyncio.sleep(0)
                 most = max(most, descriptors())
-    assert limits.connections <= most - before <= limits.connections + 3
+    assert limits.connections <= most - before <= limits.connections + 3 * accepted_at_once
 
 
 def test_if_nothing_can_be_evicted_asyncio_waits_before_it_tries_again() -> None:
