@@ -30,7 +30,7 @@ _CONFLICT: Final = "several rows with different numbers; the one with the most p
 
 @dataclass(frozen=True, slots=True)
 class MediaRequest:
-    """One call: the row of one media by its ID."""
+    """One call: the row of one video by its ID."""
 
     media_id: str
 
@@ -131,7 +131,7 @@ class CallPlanner:
     def on_error(
         self, request: MediaRequest | PageRequest, error: UpstreamError, *, aborts_slice: bool = False
     ) -> None:
-        """Handle the error of a call: a media is left out; for a page that is needed, planning is aborted.
+        """Handle the error of a call: a video is left out; for a page that is needed, planning is aborted.
 
         `aborts_slice`: every other call for this slice would fail too.
         """
@@ -187,7 +187,7 @@ class CallPlanner:
 
     @property
     def has_pages(self) -> bool:
-        """Whether any response contained rows, or was for a media."""
+        """Whether any response contained rows, or was for a video."""
         return bool(self._rows) or any(listing.rows for listing in self._listings)
 
     @property
@@ -203,7 +203,7 @@ class CallPlanner:
         return sum(listing.short_by for listing in self._listings)
 
     def _single_row(self, page: Page) -> PlayRow | None:
-        """The row of a media requested by ID; of several rows the preferred one."""
+        """The row of a video requested by ID; of several rows the preferred one."""
         found = page.rows[0] if page.rows else None
         for row in page.rows[1:]:
             if found is not None and not same_row(found, row):

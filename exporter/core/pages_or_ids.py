@@ -30,7 +30,7 @@ def worth_a_page(missing: int, pages_left: int | None, likely_pages: int | None,
         return False
     if pages_left is not None:
         # None left but not at the end: the total is wrong, so the end may be anywhere.
-        # A page with a wanted media has saved the call for it, and the next one may do so too.
+        # A page with a wanted video has saved the call for it, and the next one may do so too.
         return pages_left > 0 and (pages_left <= missing or page_was_useful)
     if likely_pages is not None:
         return likely_pages < missing or missing > MANY_MEDIA
@@ -41,7 +41,7 @@ def last_certain_page(pages_read: int, total: int, missing: int) -> int:
     """The last page that is worth a call even if each page before it contains 100 of the wanted media.
 
     With m media missing and p pages left, the i-th page from now is worth a call while p - i <= m - 100 * i and more
-    than one media is left; see `worth_a_page`.
+    than one video is left; see `worth_a_page`.
     """
     left = pages_of(total) - pages_read
     more = min((missing - left) // (PAGE_SIZE - 1), (missing - 2) // PAGE_SIZE, left - 1)

@@ -96,12 +96,12 @@ _SUBJECTS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """One media of the account.
+    """One video of the account.
 
     * `duration`: seconds. `watched`: the mean share of it that is played.
     * `popularity`: expected plays on a working day; four times as many on the first full day of a release.
     * `loyalty`: viewers = plays ** loyalty, below 1: some viewers play more than once.
-    * `cycle`, `offset`: days; a media with a cycle is released, ages, has no plays, and is released again. 0: none.
+    * `cycle`, `offset`: days; a video with a cycle is released, ages, has no plays, and is released again. 0: none.
     * `quiet`: the number of days in 256 without any plays, while it has few.
     * `key`: 64 bits from which its further traits and the random numbers of each day are derived.
     """

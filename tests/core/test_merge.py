@@ -212,7 +212,7 @@ def test_a_listing_settles_when_none_of_its_rows_change() -> None:
 
     assert same.listed
     assert same.listed.settled
-    assert settled(same, "a media without plays")
+    assert settled(same, "a video without plays")
     for changed in (grown, shrunk):
         assert changed.listed
         assert not changed.listed.settled

@@ -115,7 +115,7 @@ async def test_three_hundred_media_of_which_most_are_equal_settle_in_some_polls(
     assert calls[-2:] == [3, 3], "a listing that earlier rows complete is read once"
     assert sum(calls) <= 6 * len(calls)
     assert poller.snapshot.slices[slice_].record("never") is not None, (
-        "a media that is not on a complete listing is a zero"
+        "a video that is not on a complete listing is a zero"
     )
 
 
@@ -328,7 +328,7 @@ async def test_two_rows_of_a_media_are_distinguished_from_one_that_moved() -> No
 
 
 async def test_a_media_that_moved_while_it_was_read_hides_no_other() -> None:
-    """A media is on both pages with growing numbers, and another on none: that one is not a zero."""
+    """A video is on both pages with growing numbers, and another on none: that one is not a zero."""
     service = FakeService()
     slice_ = service.put([row(f"m{n:03}", 1000 - n) for n in range(150)])
     reading = Counter[int]()

@@ -22,7 +22,7 @@ ZEROS: Final = {
     "aliyun_vod_media_viewers": 0.0,
     "aliyun_vod_media_play_duration_seconds": 0.0,
 }
-"""The numbers of a media without plays; it has none per viewer."""
+"""The numbers of a video without plays; it has none per viewer."""
 
 Numbers = dict[str, float]
 """By metric; what was not given is not there."""
