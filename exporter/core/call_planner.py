@@ -39,7 +39,7 @@ class CallPlanner:
     """Decides the next call for one slice: make the calls of `next`, give each response to `on_page` or `on_error`.
 
     K media in a result set of P pages take at most min(K, P) + 1 calls: pages while fewer are left than media, or while
-    each page contains a wanted media; otherwise one call per media. P is estimated from `likely_total`, the last known
+    each page contains a wanted video; otherwise one call per media. P is estimated from `likely_total`, the last known
     number of rows of this slice or a similar one; if that is unknown or wrong, K or K + 1 calls may be made.
 
     Up to `max_in_flight` calls run concurrently. Only calls that a sequential planner would also make are issued,
@@ -239,7 +239,7 @@ class CallPlanner:
             self._abort(reader, reader.failure)
 
     def _abort(self, reader: PageReader, error: UpstreamError) -> None:
-        reader.mark_failed()
+        reader.failed = True
         page_rejected = error.kind in _REJECTIONS and reader.number > 0 and not self.discarded
         if page_rejected and reader.listing.done:
             # All tops are read; the remaining media can still be requested by ID.
@@ -249,7 +249,7 @@ class CallPlanner:
         self.errors.append(reader.rejection(error) if page_rejected else error)
 
     def _worth_a_page(self, reader: PageReader) -> bool:
-        """Whether reading the listing on takes no more calls than requesting each missing media by ID."""
+        """Whether reading the listing on takes no more calls than requesting each missing video by ID."""
         if any(other.listing.ended or other.failed for other in self._readers.values()):
             return False
         total = next((listing.total for listing in self._listings if listing.total is not None), None)

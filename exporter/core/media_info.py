@@ -1,4 +1,4 @@
-"""Keeps the newest title and length of every published media, reading only slices that have changed."""
+"""Keeps the newest title and length of all published media, reading only slices that have changed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NONE: Final = MediaInfoOwnership(all=False)
 class MediaInfoIndex:
     """Title and length of media, independent of days, and the slices they come from.
 
-    * `media`: every published media; with its newest title and length if this replica exports them.
+    * `media`: all published media, each with its newest title and length if this replica exports them.
     * `series`: the number of series of `media`.
     """
 

@@ -10,7 +10,7 @@ from exporter.core.plan import PAGE_SIZE
 # While the length of the result set is unknown, up to this many media are requested by ID.
 FEW_MEDIA: Final = 2
 # For more media than this the first page is requested first, whatever the length of the result set: it costs one call
-# at most, and saves one for each wanted media on it.
+# at most, and saves one for each wanted video on it.
 MANY_MEDIA: Final = 10
 
 
@@ -20,11 +20,11 @@ def pages_of(total: int) -> int:
 
 
 def worth_a_page(missing: int, pages_left: int | None, likely_pages: int | None, *, page_was_useful: bool) -> bool:
-    """Whether reading the listing on takes no more calls than requesting each missing media by ID.
+    """Whether reading the listing on takes no more calls than requesting each missing video by ID.
 
     * `pages_left`: from the total that the service reported; None while no page was read.
     * `likely_pages`: the expected length of the listing, or None if that is unknown.
-    * `page_was_useful`: the last page read contained a wanted media.
+    * `page_was_useful`: the last page read contained a wanted video.
     """
     if missing == 1:
         return False

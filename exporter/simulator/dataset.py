@@ -5,7 +5,7 @@ segment into regions, so plays add up over every dimension. Play duration is an 
 that line, so it adds up too. Viewers are a concave function of the number of plays, so they are never fewer than in the
 largest part and never more than in all parts together.
 
-How many plays that are is in popularity.py; incidents shorten segments or regions of the line, and the others stay.
+popularity.py has the number of plays; incidents shorten segments or regions of the line and leave the others alone.
 
 A day is provisional until 09:00 UTC+8 of the next one: its rows appear half an hour after its start, grow to 96 % until
 midnight and to 100 % after it, then never change again. They change in steps of five minutes.
@@ -273,7 +273,7 @@ def _power(bits: int) -> float:
 
 
 def _line(bounds: Sequence[float], power: float, factors: Sequence[float] | None) -> tuple[Sequence[float], float]:
-    """The bounds to a power, the parts between them multiplied: again from 0 to 1, and the length that remains."""
+    """Raise the bounds to a power and multiply the parts between them; returns bounds from 0 to 1 and the length."""
     moved = [bound**power for bound in bounds]
     if factors is None:
         return moved, 1.0

@@ -127,10 +127,10 @@ def effect_of(incidents: Iterable[Incident], media_id: str, play_date: date) -> 
     return Effect(tuple(segments), tuple(regions))
 
 
-def collapse(seed: int, first: date, last: date | None = None) -> Incident:
-    """The media of the most plays loses nearly all those of the app: a broken release."""
+def collapse(seed: int, first: date) -> Incident:
+    """The most played video loses nearly all plays in the app, as by a broken release."""
     return Incident(
-        "collapse", _CHANGES["collapse"], first, last, media_id=most_played(seed), terminal_type=TERMINAL_TYPES[0]
+        "collapse", _CHANGES["collapse"], first, media_id=most_played(seed), terminal_type=TERMINAL_TYPES[0]
     )
 
 
