@@ -31,7 +31,7 @@ class MetadataPublisher:
     def update(
         self, media: tuple[PublishedMedia, ...], metadata: Mapping[str, AccountMetadata], rules: PublicationRules
     ) -> None:
-        """Publish the metadata of this video, for accounts that have rules, as far as this replica owns it."""
+        """Publish the metadata of these media, for accounts that have rules, as far as this replica owns it."""
         source = media, metadata, rules
         if len(source) == len(self._source) and all(map(_same, source, self._source)):
             return

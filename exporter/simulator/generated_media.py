@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 EXAMPLE_MEDIA_ID: Final = "9ae2af636ca6c10412f44891fc000000"
-"""The media of the example on Alibaba Cloud's page, with zeros for its masked digits."""
+"""The video of the example on Alibaba Cloud's page, with zeros for its masked digits."""
 
 MEDIA_ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 REGION_COUNT: Final = len(REGIONS)
@@ -160,7 +160,7 @@ def generate_media(seed: int, count: int) -> Iterator[Media]:
 
 
 def most_played(seed: int) -> str:
-    """The ID of the media that has the most plays on most days: the second one."""
+    """The ID of the video that has the most plays on most days: the second one."""
     return _digest(seed, 1)[:16].hex()
 
 
