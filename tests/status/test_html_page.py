@@ -329,6 +329,21 @@ def test_links_keep_the_filters() -> None:
     assert {"./metrics", "./api/v1/status", "./-/healthy", "./-/ready"} <= links
 
 
+@pytest.mark.parametrize(
+    ("language", "message", "shown"),
+    [
+        ("en", "Total is negative", "search courses: malformed: Total is negative"),
+        ("zh", "Total is negative", "search courses：malformed：Total 为负数"),
+        ("zh", "Please: no {}", "search courses：malformed：Please: no {}"),
+    ],
+)
+def test_why_a_search_failed_is_in_the_language_of_the_page(language: str, message: str, shown: str) -> None:
+    error = UpstreamError(message, code="malformed", kind=ErrorKind.MALFORMED)
+    failed = replace(observed(), metadata_failures={("main", "search courses"): error})
+
+    assert shown in Elements(Pages("/metrics").render(summarize(failed, Filters()), language).decode()).text
+
+
 def test_the_form_shows_the_filters() -> None:
     tags = page(Filters(query="ids", days_ago=1, media='a"b', sort="age"), queries=(EVERYTHING, by_ids("a"))).tags
 

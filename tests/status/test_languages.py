@@ -18,12 +18,17 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 import exporter
+from exporter.core import media_details
+from exporter.discovery import permits
 from exporter.errors import AccountPaused, CredentialsError, ErrorKind, QuotaExceeded, UpstreamError
 from exporter.status import languages
 from exporter.status.filters import FilterError, check, parse
 from exporter.status.languages import LANGUAGES, OWN_CODES, is_own, preferred, translated, words
 from exporter.vod import (
+    categories,
     error_codes,
+    media_source,
+    metadata_values,
     network_errors,
     network_route,
     page_decoder,
@@ -31,8 +36,10 @@ from exporter.vod import (
     response_head,
     responses,
     row_values,
+    search_media,
     tls_trust,
     transport,
+    video_infos,
 )
 from exporter.vod.auth_breaker import AuthCircuitBreaker
 from exporter.vod.credentials.sources import Credentials, EnvSecret, SecretFile, validate_secret
@@ -203,14 +210,24 @@ def ours() -> Iterator[UpstreamError]:
         yield malformed.value
 
 
+# The modules that reject responses, and those whose reasons for it reach the page.
+UNREADABLE = (
+    *(page_decoder, row_values, player_metrics, metadata_values, search_media, categories, video_infos, media_source),
+    *(media_details, permits),
+)
+
+
 def unreadable() -> Iterator[str]:
     """Why a response of an action that the page shows cannot be used; a value is `{}`."""
-    for module in (page_decoder, row_values, player_metrics):
+    for module in UNREADABLE:
         for node in ast.walk(ast.parse(inspect.getsource(module))):
             if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
                 found = texts(ast.Module([ast.Expr(ast.Tuple([node.exc.args[0]]))], []))
-                # The others are formats of a value, and the end of a sentence that begins with the field.
-                yield from (text for text in found if " " in text and not text.startswith(("{} {}", "is ")))
+                # The others are names, advice, formats of a value, and what follows the name of a field or a category.
+                others = ("{} {}", "is ", "the response contains {}", "there is no category {}{}")
+                yield from (
+                    text for text in found if " " in text and not text.startswith(others) and not text.endswith(".")
+                )
     for body in (b"", b"<html>", b"[]", b'{"QoeInfoList":1}', b'{"a":', b"x", b"[" * 100_000):
         with pytest.raises(UpstreamError) as malformed:
             page_decoder.decode(body, page=1, page_size=100, media_id=None)
