@@ -166,7 +166,7 @@ def _rests(server: Prometheus) -> bool:
 
 
 def _history(folder: Path, port: int) -> None:
-    """What Prometheus would have of the past: of one media, and the recorded sums, which `backfill` does not write."""
+    """What Prometheus would have of the past: of one video, and the recorded sums, which `backfill` does not write."""
     (folder / "records.txt").write_text("\n".join([*_records(time.time()), "# EOF", ""]))
     labels = ("--label=job=aliyun-vod", f"--label=instance=127.0.0.1:{port}")
     backfill = f"-m exporter backfill --query=one --days={_DAYS} --step=1m --blocks=tsdb".split()

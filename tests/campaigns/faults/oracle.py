@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# The metrics of one media in one slice, and the API field of each.
+# The metrics of one video in one slice, and the API field of each.
 FIELDS: Final = {
     "aliyun_vod_media_plays": "PlaySuccessVv",
     "aliyun_vod_media_viewers": "DAU",
