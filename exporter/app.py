@@ -186,8 +186,7 @@ async def serve(
         opened = inherited(runtime.variables) if listen is None else bound(listen)
         sockets = prepared(stack.enter_context(opened))
         daemon, accounts, player = await stack.enter_async_context(assemble(config, runtime, storage_path, shard))
-        all_jobs = (*jobs(daemon, daemon.replica), *player.jobs(daemon.replica))
-        scheduler = Scheduler(all_jobs, daemon.states)
+        scheduler = Scheduler(jobs(daemon, player, daemon.replica), daemon.states)
         key_watch = KeyFileWatch(
             daemon.states.failed, accounts.keys_changed, lambda queries: scheduler.run_now(map(poll_id, queries))
         )

@@ -165,7 +165,7 @@ class AccountPaused(RequestSkipped):
 
 
 class QuotaExceeded(RequestSkipped):
-    """The account's `calls_per_day` are used up; polling continues at 00:00 UTC+8."""
+    """The account's `calls_per_day` is used up; polling continues at 00:00 UTC+8."""
 
 
 class CredentialsError(RequestSkipped):

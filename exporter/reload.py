@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from exporter.accounts import Accounts
     from exporter.config.accounts import AccountSettings
     from exporter.config.schema import Config
-    from exporter.core.model import Query
     from exporter.daemon import Daemon
     from exporter.player_polls import PlayerPolls
     from exporter.replica import ReplicaConfig
@@ -85,9 +84,13 @@ def schedule_changes(old: ReplicaConfig, new: ReplicaConfig) -> ScheduleChanges:
     )
 
 
-def jobs(daemon: Daemon, replica: ReplicaConfig) -> tuple[Job, ...]:
-    """The jobs that poll the queries of a replica, repeat their searches and refresh metadata."""
-    return (*poll_jobs(daemon, replica.queries), *discovery_jobs(daemon, replica))
+def jobs(daemon: Daemon, player: PlayerPolls, replica: ReplicaConfig) -> tuple[Job, ...]:
+    """The jobs that poll the queries and player queries of a replica, repeat searches and refresh metadata."""
+    return (
+        *(Job(poll_id(query.name), query.every, partial(daemon.poll, query)) for query in replica.queries),
+        *discovery_jobs(daemon, replica),
+        *player.jobs(replica),
+    )
 
 
 def _differing_accounts(
@@ -96,11 +99,6 @@ def _differing_accounts(
     """The accounts of both that differ in the respect that `same` compares."""
     before, after = ({account.name: account for account in each.accounts} for each in (old, new))
     return {name for name in before.keys() & after.keys() if not same(before[name], after[name])}
-
-
-def poll_jobs(daemon: Daemon, queries: Iterable[Query]) -> tuple[Job, ...]:
-    """The jobs that poll these queries."""
-    return tuple(Job(poll_id(query.name), query.every, partial(daemon.poll, query)) for query in queries)
 
 
 def poll_id(query: str) -> JobId:
@@ -147,7 +145,7 @@ class Reloader:
         daemon: Daemon,
         accounts: Accounts,
         polling: PollScheduler,
-        player: PlayerPolls | None = None,
+        player: PlayerPolls,
     ) -> None:
         self._read = read
         self._daemon = daemon
@@ -195,8 +193,7 @@ class Reloader:
             def swap() -> None:
                 self._accounts.adopt(accounts)
                 self._daemon.reconfigure(replica, self._accounts.sources)
-                if self._player is not None:
-                    self._player.reconfigure(replica, self._accounts)
+                self._player.reconfigure(replica, self._accounts)
 
             # Credentials or calls_per_day may have changed. If they have not, polling these sends nothing: the auth
             # breaker stays open.
@@ -204,13 +201,12 @@ class Reloader:
             due &= {query.name for query in replica.queries}
             # Searches and metadata are restarted: their account, its client or their conditions may have changed.
             discovery = {job.id for job in discovery_jobs(self._daemon, replica)}
-            all_jobs = jobs(self._daemon, replica)
-            interrupted = {*map(poll_id, changes.interrupted), *discovery}
-            due_jobs = {*map(poll_id, due)} | (discovery if discovery_changed(self._daemon.replica, replica) else set())
-            if self._player is not None:
-                reconnected = _differing_accounts(self._daemon.replica, replica, same_connection)
-                player_interrupted, player_due = changed_jobs(self._daemon.replica, replica, reconnected)
-                all_jobs = (*all_jobs, *self._player.jobs(replica))
-                interrupted, due_jobs = interrupted | player_interrupted, due_jobs | player_due
+            reconnected = _differing_accounts(self._daemon.replica, replica, same_connection)
+            player_interrupted, player_due = changed_jobs(self._daemon.replica, replica, reconnected)
+            interrupted = {*map(poll_id, changes.interrupted), *discovery, *player_interrupted}
+            due_jobs = {*map(poll_id, due), *player_due}
+            if discovery_changed(self._daemon.replica, replica):
+                due_jobs |= discovery
+            all_jobs = jobs(self._daemon, self._player, replica)
             await self._polling.reconfigure(all_jobs, interrupted=interrupted, due=due_jobs, swap=swap)
         _log.info("configuration reloaded", queries=len(replica.queries), polled_now=",".join(sorted(due)))

@@ -100,8 +100,8 @@ class Scheduler:
             # prevents overlapping runs: APScheduler's own limit would log a second warning.
             job_defaults={"max_instances": sys.maxsize, "coalesce": True, "misfire_grace_time": None},
         )
-        # Not first in `_run`, whose task starts later: `_watch_clock` would run in between, see the next regular run
-        # beside the old due time, and start a second poll.
+        # When a run is submitted, not when `_run` starts: in between, `_watch_clock` would compare the next regular run
+        # with the old due time, and start a second poll.
         self._scheduler.add_listener(lambda event: self._report_next(parse_job_id(event.job_id)), EVENT_JOB_SUBMITTED)
 
     async def __aenter__(self) -> Self:

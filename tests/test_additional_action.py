@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Cover:
-    """The cover of a media."""
+    """The cover of a video."""
 
     media_id: str
     url: str
@@ -81,7 +81,7 @@ COVERS: Final = Action("ListCovers", "2017-03-21", "vod:ListCovers", decode, ("I
 
 @dataclass(frozen=True, slots=True)
 class MediaWithCover(PublishedMedia):
-    """A media that has a cover as well."""
+    """A video that has a cover as well."""
 
     cover: str | None = None
 

@@ -212,7 +212,7 @@ def test_without_keys_it_cannot_start(config: Path, capsys: pytest.CaptureFixtur
         (["simulate", "--latency=soon"], "argument --latency: "),
         (["simulate", "--collapse=31"], "31 is more than 30 days ago"),
         (["simulate", "--incident=os:android@1"], "--incident: 'os:android@1': 'android' is not one of Android, iOS,"),
-        (["simulate", f"--incident=removal:{32 * 'a'}@1"], f"the account has no media {32 * 'a'}"),
+        (["simulate", f"--incident=removal:{32 * 'a'}@1"], f"the account has no video {32 * 'a'}"),
         (["simulate", "--rate=-1"], "argument --rate: '-1' is not a number from 0"),
         (["simulate", "--access-key-id="], "access_key_id and access_key_secret must not be empty"),
     ],

@@ -130,7 +130,7 @@ class ClockInvariants:
     _known: dict[tuple[date, float], Numbers] = field(default_factory=dict)
 
     def truth(self, harness: Harness, day: date, service: float) -> Numbers:
-        """The service's numbers for a day at an instant; by ID, a media without a row is a zero."""
+        """The service's numbers for a day at an instant; by ID, a video without a row is a zero."""
         if (day, service) not in self._known:
             catalogue = harness.simulator.dataset
             rows = {m: catalogue.row(m, day, now=service) for m in self.media or catalogue.media_ids}

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import re
 import threading
+import time
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from exporter.accounts import Accounts
 from exporter.app import ReloadOptions, Runtime
 from exporter.config.loader import load
 from exporter.errors import ConfigError
+from exporter.player_polls import PlayerPolls
 from exporter.reload import Reloader
 from exporter.simulator.faults import Fault
 from exporter.simulator.options import Conditions, SimulatorOptions
@@ -460,8 +462,9 @@ async def reloading(problem: ConfigError | None = None) -> AsyncGenerator[tuple[
         Accounts(keys, meter=harness.exporter.telemetry) as accounts,
         asyncio.timeout(300),
     ):
-        reading = Reading(configuration("http://127.0.0.1:9"), problem)
-        yield reading, Reloader(reading, daemon=harness.exporter, accounts=accounts, polling=ImmediateScheduler())
+        reading, daemon = Reading(configuration("http://127.0.0.1:9"), problem), harness.exporter
+        player = PlayerPolls(daemon.telemetry, now=time.time, monotonic=time.monotonic)
+        yield reading, Reloader(reading, daemon=daemon, accounts=accounts, polling=ImmediateScheduler(), player=player)
 
 
 @pytest.mark.parametrize(

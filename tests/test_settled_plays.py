@@ -151,7 +151,7 @@ async def test_a_query_polled_once_a_day_has_expected_plays_every_day() -> None:
         for _ in range(5):
             await poll(harness, 1)
             found = await settled(harness)
-            # A media that was played the day before has 0 plays if it has none.
+            # A video that was played the day before has 0 plays if it has none.
             assert {media_id: plays for media_id, plays in found.items() if plays} == harness.truth(2)
             assert found.keys() - harness.truth(2).keys() <= harness.truth(3).keys()
             assert (await settled(harness, "settled_plays_expected")).items() >= expected(harness, 2).items()

@@ -73,7 +73,7 @@ async def test_together_they_make_the_calls_and_show_the_series_of_one(media: st
         seen = Counter(name for series in series_by_part for name in series)
         assert set(seen.values()) == {1}
         missing = set(await whole.series(PLAY)) - set(seen)
-        # A media that ranks first with one filter only is unknown to the replica that owns titles.
+        # A video that ranks first with one filter only is unknown to the replica that owns titles.
         assert missing <= (of_media if media != "all" else set())
         assert not set(seen) - set(await whole.series(PLAY))
 

@@ -48,7 +48,7 @@ class BackfillEstimate:
         size = f"{self.series} series, up to {_size(total)} with --step={text}"
         if one := self.series_per_media * samples:
             others = f", and {self.series} series, up to {_size(total)}, of other queries" if total else ""
-            each = f"{self.series_per_media} series, {_size(one)} with --step={text} for each media that has plays"
+            each = f"{self.series_per_media} series, {_size(one)} with --step={text} for each video that has plays"
             size = f"{each}{others}"
         if step is None and total > _MOST_SAMPLES:
             size += "; the step becomes longer for so many samples"

@@ -27,7 +27,7 @@ from exporter.vod.search_media import SEARCH_MEDIA
 from exporter.vod.video_infos import VIDEO_INFOS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Collection, Iterator
 
     from exporter.core.media_details import CategoryTree, Search
     from exporter.core.model import Query
@@ -150,7 +150,7 @@ class AccountCheck:
             return f"answered: {day} is not computed yet"
         self._media_id = next((row.media_id for row in page.rows), self._media_id)
         count = len(page.rows) if page.total_count is None else page.total_count
-        return f"answered: {count} media with plays on {day}"
+        return f"answered: {counted(count, 'video')} with plays on {day}"
 
     async def _categories(self) -> str:
         if not any(query.search is not None and query.search.needs_categories for query in self._needs.queries):
@@ -180,9 +180,9 @@ class AccountCheck:
         if searchable.needs_categories and self._tree is None:
             return "answered, but not searched: its categories are not known"
         if media_ids:
-            return f"answered: finds {'' if result.complete else 'at least '}{len(media_ids)} media"
+            return f"answered: finds {'' if result.complete else 'at least '}{counted(len(media_ids), 'video')}"
         if not result.complete:
-            return f"answered: none of the first {len(result.hits)} hits fulfils all conditions"
+            return f"answered: none of the first {counted(len(result.hits), 'hit')} fulfils all conditions"
         self._warning(
             f"search of {', '.join(names)} finds no media now: correct its conditions, unless such media are yet to"
             " come."
@@ -215,24 +215,27 @@ class AccountCheck:
             return "answered"
         if missing:
             self._warning(
-                f"the service does not know {len(missing)} of {len(checked)} media IDs: {named(sorted(missing))}."
+                f"the service does not know {_of(missing, checked)}: {named(sorted(missing))}."
                 " Correct or remove them: they are shown with 0 plays for ever."
             )
         if unmentioned := sorted(set(checked) - found - missing):
             self._warning(
-                f"the service reports neither details nor absence of {len(unmentioned)} of {len(checked)} media IDs:"
-                f" {named(unmentioned)}."
+                f"the service reports neither details nor absence of {_of(unmentioned, checked)}: {named(unmentioned)}."
                 " They may belong to an application that these credentials may not read."
             )
-        if left := len(listed) - len(checked):
-            self._warning(f"{left} of {len(listed)} media IDs were not checked, to limit the number of calls")
-        return f"answered: {len(found)} of {len(checked)} media exist"
+        if left := listed[len(checked) :]:
+            self._warning(f"not checked, to limit the number of calls: {_of(left, listed)}")
+        return f"answered: knows {_of(found, checked)}"
 
     async def _player(self, app_id: str, query: PlayerQuery) -> str:
         target = next(each for each in query.targets if each.app_id == app_id)
         recent = TargetHistory.empty(query.buckets, query.calls).recent(self._now())
         rows = await player_metrics.read(self._client, target, query.calls[0], recent, query.interval)
         return f"answered: {counted(len(rows.rows), 'bucket')}"
+
+
+def _of(part: Collection[str], whole: Collection[str]) -> str:
+    return f"{len(part)} of {counted(len(whole), 'media ID')}"
 
 
 def _concerns_all(error: UpstreamError) -> bool:

@@ -208,7 +208,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def _rows(publication: Publication) -> Iterator[dict[str, Any]]:
-    """One row for each media of each slice, the most played first; zeros without plays, None for unknown values."""
+    """One row for each video of each slice, the most played first; zeros without plays, None for unknown values."""
     titles = {(media.account, media.media_id): media.title for media in publication.media}
     metadata = {(each.account, each.media_id): each for each in publication.metadata}
     for published in publication.slices:
@@ -230,7 +230,7 @@ def _rows(publication: Publication) -> Iterator[dict[str, Any]]:
 
 
 def _metadata(known: PublishedMetadata | None) -> dict[str, Any]:
-    """The published metadata of a media; None and an empty list for what is not known."""
+    """The published metadata of a video; None and an empty list for what is not known."""
     labels = dict(known.labels) if known is not None else {}
     created_at = known.created_at if known is not None else None
     return {
@@ -242,7 +242,7 @@ def _metadata(known: PublishedMetadata | None) -> dict[str, Any]:
 
 
 def _title(row: Mapping[str, Any], unknown: Collection[tuple[str, str]]) -> object:
-    """The title, or a remark for a media that no response has ever contained: its ID may be mistyped."""
+    """The title, or a remark for a video that no response has ever contained: its ID may be mistyped."""
     return _NEVER_SEEN if (row["account"], row["media_id"]) in unknown else row["title"]
 
 

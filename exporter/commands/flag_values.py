@@ -124,7 +124,7 @@ def _prefix(text: str) -> str:
 
 
 def log_level(text: str) -> str:
-    """A level as promslog accepts it; `warning`, the name in 0.1, means `warn`."""
+    """A level as promslog accepts it; `warning`, the name in 0.1.0, means `warn`."""
     level = text.lower()
     return "warn" if level == "warning" else level
 

@@ -49,10 +49,10 @@ def config_file(parser: Parser) -> None:
     )
 
 
-def listen_address(parser: Parser, default: str, flag: str = "--web.listen-address") -> None:
+def listen_address(parser: Parser, default: str) -> None:
     """Add `--web.listen-address` (repeatable)."""
     parser.add_argument(
-        flag,
+        "--web.listen-address",
         dest="listen",
         action=_Each,
         type=flag_values.checked(flag_values.listen_address),

@@ -21,7 +21,7 @@ _SHOWN: Final = 20
 
 
 def settled_plays(publication: Publication) -> list[dict[str, Any]]:
-    """One mapping for each media of each settled day, by lost plays; those without expected plays come last."""
+    """One mapping for each video of each settled day, by lost plays; those without expected plays come last."""
     titles = {(media.account, media.media_id): media.title for media in publication.media}
     found = [
         {

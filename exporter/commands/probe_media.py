@@ -106,12 +106,12 @@ async def _matching(request: Requester, rows: list[dict[str, Any]], known: Probe
     tagged = next(((tag, id_) for row in rows if (id_ := _media_id(row)) for tag in _tags(row)), None)
     if tagged:
         tag, video_id = tagged
-        yield Finding("a media by its whole tag", await finds(f"Tags in ('{tag}')", video_id))
-        yield Finding("a media by a part of its tag", await finds(f"Tags in ('{tag[:-1]}')", video_id))
+        yield Finding("a video by its whole tag", await finds(f"Tags in ('{tag}')", video_id))
+        yield Finding("a video by a part of its tag", await finds(f"Tags in ('{tag[:-1]}')", video_id))
     titled = next(((title, id_) for row in rows if (id_ := _media_id(row)) and (title := _title(row))), None)
     if titled:
         title, video_id = titled
-        yield Finding("a media by a part of its title", await finds(f"Title = '{title[1:-1]}'", video_id))
+        yield Finding("a video by a part of its title", await finds(f"Title = '{title[1:-1]}'", video_id))
         other = title[1:-1].swapcase()
         if other != title[1:-1]:
             yield Finding("the same in other letter case", await finds(f"Title = '{other}'", video_id))

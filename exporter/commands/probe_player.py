@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from exporter.commands.probe_requests import ProbeResponse, Requester
 
-DEFAULT_APP_ID: Final = "app-1000000"
-
 _FORMAT: Final = "%Y-%m-%dT%H:%M:%SZ"
 _INTERVALS: Final = {"5m": 300, "1h": 3_600, "1d": 86_400}
 _ROWS: Final = "DataList"
@@ -23,9 +21,7 @@ _DAY: Final = 86_400
 _MINUTE: Final = 60
 
 
-def parameters(
-    app_id: str, start: float, end: float, *, interval: str = "5m", terminal_type: str = "mobile", **more: str
-) -> dict[str, str]:
+def parameters(app_id: str, start: float, end: float, *, interval: str = "5m", **more: str) -> dict[str, str]:
     """The parameters of a request; times are rounded down to whole buckets."""
     size = _INTERVALS[interval]
     times = {"StartTime": start // size * size, "EndTime": end // size * size}
@@ -33,7 +29,7 @@ def parameters(
         "AppId": app_id,
         **{name: datetime.fromtimestamp(at, UTC).strftime(_FORMAT) for name, at in times.items()},
         "Interval": interval,
-        "TerminalType": terminal_type,
+        "TerminalType": "mobile",
         "Metrics": "Vv,RealVv,PlayFailRate",
         **more,
     }

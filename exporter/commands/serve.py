@@ -12,7 +12,7 @@ from exporter import app
 from exporter.commands.flags import parse_prefix
 from exporter.commands.loop_signals import reload_on_hangup, stop_on_signal
 from exporter.commands.setting_warnings import permission_warnings
-from exporter.config.loader import WatchedFile, load
+from exporter.config.loader import WatchedFile
 from exporter.core.sharding import Shard
 from exporter.errors import FlagError
 
@@ -27,7 +27,7 @@ _log = structlog.get_logger()
 def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Serve until SIGTERM or SIGINT; SIGHUP reloads. Raises ConfigError, FlagError and StartError."""
     shard = _shard(arguments.shard, arguments.total_shards)
-    file = WatchedFile(arguments.config_file, partial(load, environ=environ))
+    file = WatchedFile(arguments.config_file, environ)
     config = file.read()
     for warning in permission_warnings(arguments, config):
         _log.warning("file is not private", file=str(warning.path), error=warning.what, advice=warning.advice)

@@ -44,7 +44,7 @@ def add(parser: Parser) -> None:
         action="append",
         type=flag_values.collapse,
         metavar="DAYS_AGO",
-        help="the incident collapse since that day: the most played media has lost nearly all plays in the app",
+        help="the incident collapse since that day: the most played video has lost nearly all plays in the app",
     )
     argument(
         "--fail",

@@ -11,6 +11,7 @@ from exporter.account_credentials import credential_source
 from exporter.commands.request_counter import RequestCounter
 from exporter.commands.setting_warnings import lacks_token, missing_token
 from exporter.errors import CredentialsError, StartError, shown
+from exporter.vod.credentials.providers import LARGEST_FILE
 from exporter.vod.credentials.sources import SECURITY_TOKEN, EnvCredentials, StaticCredentials
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from exporter.config.schema import Config
     from exporter.vod.credentials.sources import CredentialSource
 
-_LARGEST_FILE: Final = 4 * 1024 * 1024
 _RETRIED: Final = "serve starts all the same, and reads it again at every poll."
 
 
@@ -73,7 +73,7 @@ def _missing_files(account: AccountSettings) -> Iterator[str]:
         file = getattr(account.credentials, name)
         if file is not None:
             try:
-                secret_files.read_secret(file, most=_LARGEST_FILE)
+                secret_files.read_secret(file, most=LARGEST_FILE)
             except OSError as error:
                 what = f"cannot read {name} {shown(file)}: {error.strerror}"
                 yield f"account {account.name}: {what}. Make it a file that the exporter's user may read. {_RETRIED}"

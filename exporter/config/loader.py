@@ -147,16 +147,16 @@ def _text(path: Path, content: bytes) -> str:
 class WatchedFile:
     """Compares content, not timestamps: a mounted ConfigMap changes by a link, and a copy may keep old timestamps."""
 
-    def __init__(self, path: Path, load: Callable[[Path], Config]) -> None:
+    def __init__(self, path: Path, environ: Mapping[str, str]) -> None:
         self._path = path
-        self._load = load
+        self._environ = environ
         self._last_read = b""
 
     def read(self) -> Config:
         """Load the file. Raises ConfigError; a rejected file counts as read until it changes again."""
         # Before loading, so that the next check finds a change made meanwhile.
         self._last_read = self._digest()
-        return self._load(self._path)
+        return load(self._path, self._environ)
 
     async def watch(
         self,

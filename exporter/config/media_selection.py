@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 MEDIA_FORMS: Final = "all, {ids: [...]}, {top: 100, by: plays} or {search: ...}"
-# Status of a media (Alibaba Cloud's pages of SearchMedia and GetVideoList).
+# Status of a video (Alibaba Cloud's pages of SearchMedia and GetVideoList).
 STATUSES: Final = (
     "Normal",
     "Blocked",
@@ -97,7 +97,7 @@ class MediaTop(SettingsModel):
 
 
 class SearchSettings(SettingsModel):
-    """Conditions of a search, at least one; a media has to fulfil all of them, and of each list any entry."""
+    """Conditions of a search, at least one; a video has to fulfil all of them, and of each list any entry."""
 
     category: Annotated[tuple[Annotated[int | str, BeforeValidator(_category)], ...], ListOf(unique=True)] | None = (
         Field(default=None, description="Categories: IDs, or paths of names such as Courses/Maths.")
@@ -121,7 +121,7 @@ class SearchSettings(SettingsModel):
 
     @classmethod
     def cross_field_errors(cls, given: Mapping[str, Any]) -> Iterator[FieldErrorDict]:
-        """A search without conditions would return every media; an unknown key may be meant as one."""
+        """A search without conditions would return every video; an unknown key may be meant as one."""
         if not any(name in given for name in _CONDITIONS) and given.keys() <= cls.model_fields.keys():
             yield (), field_error(f"needs at least one of {', '.join(_CONDITIONS)}")
         elif "subcategories" in given and "category" not in given:
@@ -152,14 +152,14 @@ class MetadataSettings(SettingsModel):
     """Metadata of the published media; needs vod:GetVideoInfos, and vod:GetCategories for categories."""
 
     every: Annotated[float, Duration("5m", "30d")] = duration_field(
-        "6h", "Interval at which the metadata of a media is refreshed, 5m to 30d; one call per 20 media."
+        "6h", "Interval at which the metadata of a video is refreshed, 5m to 30d; one call per 20 media."
     )
     labels: Annotated[tuple[Annotated[str, Choice(LABELS)], ...], ListOf(unique=True)] = Field(
         default=("category", "status"),
         description="Labels of aliyun_vod_media_metadata_info; category stands for category_id and category.",
     )
     tags: Annotated[tuple[Tag, ...], ListOf(unique=True)] | None = Field(
-        default=None, description="Tags that have a series of aliyun_vod_media_tag_info for each media."
+        default=None, description="Tags that have a series of aliyun_vod_media_tag_info for each video."
     )
 
     def core_rules(self) -> MetadataRules:

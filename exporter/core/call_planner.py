@@ -30,7 +30,7 @@ _CONFLICT: Final = "several rows with different numbers; the one with the most p
 
 @dataclass(frozen=True, slots=True)
 class MediaRequest:
-    """One call: the row of one media by its ID."""
+    """One call: the row of one video by its ID."""
 
     media_id: str
 
@@ -39,7 +39,7 @@ class CallPlanner:
     """Decides the next call for one slice: make the calls of `next`, give each response to `on_page` or `on_error`.
 
     K media in a result set of P pages take at most min(K, P) + 1 calls: pages while fewer are left than media, or while
-    each page contains a wanted media; otherwise one call per media. P is estimated from `likely_total`, the last known
+    each page contains a wanted video; otherwise one call per media. P is estimated from `likely_total`, the last known
     number of rows of this slice or a similar one; if that is unknown or wrong, K or K + 1 calls may be made.
 
     Up to `max_in_flight` calls run concurrently. Only calls that a sequential planner would also make are issued,
@@ -131,7 +131,7 @@ class CallPlanner:
     def on_error(
         self, request: MediaRequest | PageRequest, error: UpstreamError, *, aborts_slice: bool = False
     ) -> None:
-        """Handle the error of a call: a media is left out; for a page that is needed, planning is aborted.
+        """Handle the error of a call: a video is left out; for a page that is needed, planning is aborted.
 
         `aborts_slice`: every other call for this slice would fail too.
         """
@@ -187,7 +187,7 @@ class CallPlanner:
 
     @property
     def has_pages(self) -> bool:
-        """Whether any response contained rows, or was for a media."""
+        """Whether any response contained rows, or was for a video."""
         return bool(self._rows) or any(listing.rows for listing in self._listings)
 
     @property
@@ -203,7 +203,7 @@ class CallPlanner:
         return sum(listing.short_by for listing in self._listings)
 
     def _single_row(self, page: Page) -> PlayRow | None:
-        """The row of a media requested by ID; of several rows the preferred one."""
+        """The row of a video requested by ID; of several rows the preferred one."""
         found = page.rows[0] if page.rows else None
         for row in page.rows[1:]:
             if found is not None and not same_row(found, row):
@@ -239,7 +239,7 @@ class CallPlanner:
             self._abort(reader, reader.failure)
 
     def _abort(self, reader: PageReader, error: UpstreamError) -> None:
-        reader.mark_failed()
+        reader.failed = True
         page_rejected = error.kind in _REJECTIONS and reader.number > 0 and not self.discarded
         if page_rejected and reader.listing.done:
             # All tops are read; the remaining media can still be requested by ID.
@@ -249,7 +249,7 @@ class CallPlanner:
         self.errors.append(reader.rejection(error) if page_rejected else error)
 
     def _worth_a_page(self, reader: PageReader) -> bool:
-        """Whether reading the listing on takes no more calls than requesting each missing media by ID."""
+        """Whether reading the listing on takes no more calls than requesting each missing video by ID."""
         if any(other.listing.ended or other.failed for other in self._readers.values()):
             return False
         total = next((listing.total for listing in self._listings if listing.total is not None), None)

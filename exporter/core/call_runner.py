@@ -26,7 +26,7 @@ class PageSource(Protocol):
     async def page(
         self, slice_: Slice, *, page: int, page_size: int, media_id: str | None = None, order_by: Measure | None = None
     ) -> Page:
-        """One page (from 1) of a slice: of one media, or ordered by a measure, highest first.
+        """One page (from 1) of a slice: of one video, or ordered by a measure, highest first.
 
         Raises UpstreamError once no further attempt is worth making.
         """

@@ -24,7 +24,7 @@ _DAY: Final = 86_400.0
 _PHASES: Final = 24
 _SERIES_PER_ROW: Final = len(PLAY_NUMBERS)
 _SETTLED_SERIES_PER_ROW: Final = 2  # plays, and expected plays
-_SERIES_PER_MEDIA: Final = 1 + len(MEDIA_NUMBERS)  # the title, and the numbers of a media
+_SERIES_PER_MEDIA: Final = 1 + len(MEDIA_NUMBERS)  # the title, and the numbers of a video
 
 
 @dataclass(frozen=True, slots=True)

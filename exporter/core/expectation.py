@@ -1,4 +1,4 @@
-"""How many plays a media is expected to have on a day, from the settled days before it, and how many it has lost."""
+"""How many plays a video is expected to have on a day, from the settled days before it, and how many it has lost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DAYS_USED: Final = (DAY_BEFORE, WEEK_BEFORE, DAY_BEFORE_THAT)
 # Until yesterday is settled, the day before yesterday is the last settled day.
 DAYS_KEPT: Final = tuple(sorted({ago + late for late in (0, 1) for ago in (1, *DAYS_USED)}))
 
-# A media has dropped if it has less than this share of its expected plays, ...
+# A video has dropped if it has less than this share of its expected plays, ...
 DROPPED_BELOW: Final = 0.5
 # ... and not if it has few: then chance decides.
 LEAST_EXPECTED: Final = 100
@@ -51,7 +51,7 @@ def lost_plays(plays: float, expected: float | None) -> int | float | None:
 
 
 def has_dropped(plays: float, expected: float | None) -> bool:
-    """Whether a media lost more than half of at least 100 expected plays."""
+    """Whether a video lost more than half of at least 100 expected plays."""
     return expected is not None and expected >= LEAST_EXPECTED and plays < DROPPED_BELOW * expected
 
 

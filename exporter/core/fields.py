@@ -20,7 +20,7 @@ _LAST_DIGIT: Final = 0.011
 class Field:
     """A field: its attribute in PlayRow and its name in QoeInfoList.
 
-    * `zero_when_unplayed`: 0, not None, for a media without plays; rows of played media always have the field.
+    * `zero_when_unplayed`: 0, not None, for a video without plays; rows of played media always have the field.
     * `sortable`: the API can order rows by it; there is a Measure of the same name.
     * `seconds`: the unit is the second.
     """
@@ -52,7 +52,7 @@ WIRE_NAMES: Final = {field.attribute: field.wire_name for field in FIELDS}
 
 
 def zero_row(media_id: str) -> PlayRow:
-    """The row of a media without plays; without viewers there is nothing per viewer."""
+    """The row of a video without plays; without viewers there is nothing per viewer."""
     return PlayRow(media_id, None, *(0 if field.zero_when_unplayed else None for field in NUMBERS))
 
 

@@ -154,7 +154,7 @@ class Listing:
             self._page_ends.append(value(rows[-1], self.by))
 
     def _keep_one(self, known: PlayRow, row: PlayRow, *, same_page: bool) -> None:
-        """Store a further row of a media that has one: in the same page, or in an earlier one."""
+        """Store a further row of a video that has one: in the same page, or in an earlier one."""
         same = same_row(known, row)
         if same_page:
             self.doubled += 1

@@ -1,4 +1,4 @@
-"""The data types of searches and metadata: what is searched for, what is known about a media, and the categories."""
+"""The data types of searches and metadata: what is searched for, what is known about a video, and the categories."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class MediaDetails:
-    """What the service returned about one media. None is "not given".
+    """What the service returned about one video. None is "not given".
 
     * `category_id`, `category`: ID and name of its category; None also for media without a category.
     * `created_at`, `observed_at`: seconds since 1970; `observed_at` is not compared.

@@ -1,4 +1,4 @@
-"""Keeps the newest title and length of every published media, reading only slices that have changed."""
+"""Keeps the newest title and length of all published media, reading only slices that have changed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NONE: Final = MediaInfoOwnership(all=False)
 class MediaInfoIndex:
     """Title and length of media, independent of days, and the slices they come from.
 
-    * `media`: every published media; with its newest title and length if this replica exports them.
+    * `media`: all published media, each with its newest title and length if this replica exports them.
     * `series`: the number of series of `media`.
     """
 
@@ -113,7 +113,7 @@ def _newest_first(slices: Iterable[Titled]) -> dict[str, list[TitledRows]]:
 
 
 def _newest_info(account: str, media_id: str, newest: Iterable[TitledRows], *, owned: bool) -> PublishedMedia | None:
-    """The newest title and length that are given for a media; None if no slice contains it."""
+    """The newest title and length that are given for a video; None if no slice contains it."""
     shown = False
     title: str | None = None
     duration: int | float | None = None
@@ -131,5 +131,5 @@ def _newest_info(account: str, media_id: str, newest: Iterable[TitledRows], *, o
 
 
 def media_series(media: PublishedMedia | None) -> int:
-    """The number of title and length series of a media."""
+    """The number of title and length series of a video."""
     return 0 if media is None else (media.title is not None) + (media.duration is not None)

@@ -30,7 +30,7 @@ class SearchConditions:
     created_from: float | None = None
 
     def match(self, details: MediaDetails) -> bool:
-        """Whether a media meets all conditions; tags, status and category are compared exactly."""
+        """Whether a video meets all conditions; tags, status and category are compared exactly."""
         return (
             (self.category_ids is None or details.category_id in self.category_ids)
             and (not self.tags or not set(self.tags).isdisjoint(details.tags or ()))
@@ -83,7 +83,7 @@ class UnorderedError(ValueError):
 class MediaWalk:
     """Plans the pages of a search, ordered by creation time.
 
-    The page after one begins at the creation time of its last hit and not at the next page number: a media that is
+    The page after one begins at the creation time of its last hit and not at the next page number: a video that is
     deleted meanwhile would move another one to a page already read, and beyond CEILING there are no page numbers.
     Numbers are used only within a second that has more hits than a page.
 

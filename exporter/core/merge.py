@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 class SliceObservation:
     """What one poll observed of a slice at `at` (seconds since 1970).
 
-    * `rows`: by media ID; None if the media was requested and has no row.
+    * `rows`: by media ID; None if the video was requested and has no row.
     * `listed`: the rows are all rows of the result set.
     * `tops`: the top media by a measure, best first.
     * `total`: how many media have plays; None if no listing was read.
     * `is_whole`: everything planned was returned.
     * `truncated`: a page failed or the service counted more rows than it listed, so tops may be shorter than requested.
-    * `uncertain_rankings`: measures of tops from which a media that belongs there may be missing.
+    * `uncertain_rankings`: measures of tops from which a video that belongs there may be missing.
     * `unattributed_rows`: rows without a usable media ID.
     """
 
@@ -49,7 +49,7 @@ def merge_observation(
     """The slice after a poll: a complete listing replaces all records, anything else those of the observed media.
 
     Once the day is certainly final, one poll settles what it observed, except if it has changed since the day could be
-    final, or if no media of the slice has plays: an empty response may be an error.
+    final, or if no video of the slice has plays: an empty response may be an error.
     """
     before = known or SliceData(slice_)
     possible = settlement.possible(slice_.play_date, observation.at)
@@ -147,7 +147,7 @@ def observe(
     """Everything returned until `at` (seconds since 1970); `is_whole` if that is all that was planned.
 
     * `listings`: the listings read, by their order.
-    * `rows_by_id`: responses to calls by media ID; None for a media without plays.
+    * `rows_by_id`: responses to calls by media ID; None for a video without plays.
     * `aborted`: a page that is needed failed.
     """
     complete = next((listing for listing in listings.values() if listing.complete and _keeps_all(plan, listing)), None)

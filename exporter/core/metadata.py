@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def category_path(details: MediaDetails, tree: CategoryTree | None) -> str | None:
-    """The path of a media's category; its name alone while the tree is not known."""
+    """The path of a video's category; its name alone while the tree is not known."""
     path = tree.path(details.category_id) if tree is not None and details.category_id is not None else None
     return path if path is not None else details.category
 
@@ -31,7 +31,7 @@ class MetadataPublisher:
     def update(
         self, media: tuple[PublishedMedia, ...], metadata: Mapping[str, AccountMetadata], rules: PublicationRules
     ) -> None:
-        """Publish the metadata of this media, for accounts that have rules, as far as this replica owns it."""
+        """Publish the metadata of these media, for accounts that have rules, as far as this replica owns it."""
         source = media, metadata, rules
         if len(source) == len(self._source) and all(map(_same, source, self._source)):
             return

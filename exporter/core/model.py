@@ -56,7 +56,7 @@ class Measure(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ByIds:
-    """These media, by their IDs; a media without plays is a zero."""
+    """These media, by their IDs; a video without plays is a zero."""
 
     ids: frozenset[str]
 
@@ -71,7 +71,7 @@ class Top:
 
 @dataclass(frozen=True, slots=True)
 class Everything:
-    """Every media with plays on that day."""
+    """Every video with plays on that day."""
 
 
 Media = ByIds | Top | Everything
@@ -119,7 +119,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class PlayRow:
-    """What the service returned for one media in one slice. None is "not given", never 0.
+    """What the service returned for one video in one slice. None is "not given", never 0.
 
     `media_duration`, `play_duration` and `play_duration_per_viewer` are seconds.
     """
@@ -191,7 +191,7 @@ class Freshness:
 
 @dataclass(frozen=True, slots=True)
 class MediaRecord:
-    """What was last observed of one media in a slice; a `row` of None means that it was requested and has no plays."""
+    """What was last observed of one video in a slice; a `row` of None means that it was requested and has no plays."""
 
     row: PlayRow | None
     freshness: Freshness
@@ -234,12 +234,12 @@ class SliceData:
     unattributed_rows: int = 0
 
     def record(self, media_id: str) -> MediaRecord | None:
-        """The record of a media: with a row, or a zero; None if nothing is known."""
+        """The record of a video: with a row, or a zero; None if nothing is known."""
         return self.records.get(media_id) or self.unlisted_record
 
     @property
     def unlisted_record(self) -> MediaRecord | None:
-        """The record of every media without one in `records`: a zero after a listing; None if nothing is known."""
+        """The record of every video without one in `records`: a zero after a listing; None if nothing is known."""
         return MediaRecord(None, self.listed) if self.listed is not None and not self.unattributed_rows else None
 
     def ranking(self, top: Top) -> Ranking | None:

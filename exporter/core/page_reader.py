@@ -32,7 +32,7 @@ class PageReader:
 
     * `in_flight`: the numbers of requested pages without a response. A page that arrives or fails before its turn waits
       for it.
-    * `failed`: a page that was needed failed.
+    * `failed`: a page that is needed cannot be read; set by the planner.
     """
 
     def __init__(self, by: Measure, size: int, n: int | None, earlier: EarlierRows = NO_EARLIER_ROWS) -> None:
@@ -79,10 +79,6 @@ class PageReader:
         """Record the error of a page; it counts once all pages before it are read."""
         self.in_flight.discard(number)
         self._failures[number] = error
-
-    def mark_failed(self) -> None:
-        """Note that a page that is needed cannot be read."""
-        self.failed = True
 
     def restrict_to(self, n: int) -> None:
         """Read only `n` rows from now on, and drop all pages ahead."""

@@ -205,7 +205,7 @@ class TargetHistory:
         return replace(self, calls=calls)
 
     def published(self, compare: Sequence[int], now: float) -> PublishedBuckets | None:
-        """The newest confirmed bucket and the same one earlier; None if there is none, or it is too old."""
+        """The newest confirmed bucket and those to compare it with; None if there is none, or it is too old."""
         start = max(self.calls[0].confirmed, default=None)
         if start is None or now - (start + self.interval.seconds) > self.interval.window:
             return None

@@ -14,7 +14,7 @@ MOST_PER_CALL: Final = 3
 
 
 class Kind(StrEnum):
-    """What a value is: a count is true also for a bucket without plays, an average or a ratio is not."""
+    """What a value is: a count is also valid for a bucket without plays, an average or a ratio is not."""
 
     COUNT = "count"
     AVERAGE = "average"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class PublishedSlice:
     """One slice as it is published.
 
-    * `rows`: by media ID; a row of None is a media known to have no plays: three zeros, no per-viewer series.
+    * `rows`: by media ID; a row of None is a video known to have no plays: three zeros, no per-viewer series.
     * `total`, `updated_at`: None if not known; then they have no series.
     """
 
@@ -32,7 +32,7 @@ class PublishedSlice:
 
 @dataclass(frozen=True, slots=True)
 class SettledPlays:
-    """Plays of a media on a settled day, the plays expected (None: not known), and its title and length then."""
+    """Plays of a video on a settled day, the plays expected (None: not known), and its title and length then."""
 
     plays: int | float
     expected: int | float | None
@@ -60,7 +60,7 @@ class SettledDay:
 
 @dataclass(frozen=True, slots=True)
 class PublishedMedia:
-    """The newest title and length (seconds) of a media; those that are None have no series."""
+    """The newest title and length (seconds) of a video; those that are None have no series."""
 
     account: str
     media_id: str
@@ -70,7 +70,7 @@ class PublishedMedia:
 
 @dataclass(frozen=True, slots=True)
 class PublishedMetadata:
-    """The metadata of one media, as it is published.
+    """The metadata of one video, as it is published.
 
     * `labels`: names and values; empty if nothing but a deletion is known. `tags`: those that have series.
     * `created_at`: seconds since 1970.
@@ -144,7 +144,7 @@ class PublicationRules:
     category_accounts: frozenset[str] | None = None
 
     def owns(self, account: str, media_id: str) -> bool:
-        """Whether this replica exports title, length and metadata of a media."""
+        """Whether this replica exports title, length and metadata of a video."""
         if self.media_info_ownership is None:
             return True
         ownership = self.media_info_ownership.get(account)

@@ -191,7 +191,7 @@ class _SliceView:
                     self.rows[media_id] = record.row
 
     def _show(self, media_id: str, *, zeros: bool = False) -> bool:
-        """Publish what is known of a media unless it is stale; returns whether it is settled."""
+        """Publish what is known of a video unless it is stale; returns whether it is settled."""
         record = self._data.record(media_id)
         if record is not None and (zeros or record.row is not None) and self._not_stale(record.freshness):
             self.rows[media_id] = record.row
@@ -219,7 +219,7 @@ def _limit(
 ) -> tuple[set[tuple[str, str]], int, int]:
     """The media that fit under the limit, most played or expected first, and the numbers of series kept and dropped.
 
-    A media keeps all its series or none, so that those published can be compared across days.
+    A video keeps all its series or none, so that those published can be compared across days.
     """
     titles, metadata = media
     series = {(each.account, each.media_id): media_series(each) for each in titles}

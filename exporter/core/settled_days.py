@@ -91,7 +91,7 @@ class SettledDayFinder:
 def settled_day(day: SliceData, earlier: Mapping[int, SliceData], wants: Iterable[Media]) -> SettledDay:
     """The plays of the wanted media on a day and those expected from earlier days, by settled records only.
 
-    `earlier`: by the numbers of `expectation.DAYS_USED`. A media without a row is a zero if the day is complete for it
+    `earlier`: by the numbers of `expectation.DAYS_USED`. A video without a row is a zero if the day is complete for it
     and it is wanted by its ID or plays are expected; otherwise it is left out.
     """
     rows: dict[str, SettledPlays] = {}
@@ -164,7 +164,7 @@ def _settled_record(data: SliceData, media_id: str) -> MediaRecord | None:
 
 
 def _plays(data: SliceData, media_id: str) -> int | float | None:
-    """The final number of plays of a media; 0 without a row, None if it is not known or not settled."""
+    """The final number of plays of a video; 0 without a row, None if it is not known or not settled."""
     record = _settled_record(data, media_id)
     if record is None:
         return None

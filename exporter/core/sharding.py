@@ -23,7 +23,7 @@ class MediaInfoOwnership:
     but: frozenset[str] = frozenset()
 
     def __contains__(self, media_id: str) -> bool:
-        """Whether the replica exports title and length of a media."""
+        """Whether the replica exports title and length of a video."""
         return (media_id in self.but) != self.all
 
 
@@ -84,7 +84,7 @@ class Shard:
         return self._is_assigned(f"player\0{name}")
 
     def _ownership(self, account: str, queries: Iterable[Query]) -> MediaInfoOwnership:
-        """The replica with the fewest filters owns title and length: its slices are most likely to contain a media."""
+        """The replica with the fewest filters owns title and length: its slices are most likely to contain a video."""
         others = False
         named: dict[str, bool] = {}
         configured = [(min(query.dimensions, key=_filter_order), query.media) for query in queries]
@@ -96,7 +96,7 @@ class Shard:
             else:
                 others = mine
                 if isinstance(media, Everything) and dimensions == _NO_FILTER:
-                    # It lists every media with plays, so no other query is needed for them.
+                    # It lists every video with plays, so no other query is needed for them.
                     named.clear()
         return MediaInfoOwnership(others, frozenset(media_id for media_id, mine in named.items() if mine != others))
 

@@ -90,7 +90,7 @@ def get_categories(tree: CategoryTree, parameters: Mapping[str, str], variants: 
     category_id = integer("CateId", parameters, ROOT)
     if parameters.get("Type", "default") not in _TYPES:
         raise ApiError("InvalidParameter", f"Type must be one of {' '.join(_TYPES)}.")
-    page_no, size = integer("PageNo", parameters, 1, smallest=1), page_size(parameters, 10, 100)
+    page_no, size = integer("PageNo", parameters, 1, smallest=1), page_size(parameters)
     if category_id != ROOT and category_id not in tree.by_id:
         raise ApiError("InvalidCateId.NotFound")
     children = tree.children(category_id) if parameters.get("Type", "default") == "default" else ()

@@ -1,11 +1,11 @@
 """The generated play data of any media, play date and filters at any time: seeded, pure, repeatable.
 
-The plays of a media on a day are a line of T plays. The line is divided into segments (terminal type and OS) and each
+The plays of a video on a day are a line of T plays. The line is divided into segments (terminal type and OS) and each
 segment into regions, so plays add up over every dimension. Play duration is an increasing function of the position on
 that line, so it adds up too. Viewers are a concave function of the number of plays, so they are never fewer than in the
 largest part and never more than in all parts together.
 
-How many plays that are is in popularity.py; incidents shorten segments or regions of the line, and the others stay.
+popularity.py has the number of plays; incidents shorten segments or regions of the line and leave the others alone.
 
 A day is provisional until 09:00 UTC+8 of the next one: its rows appear half an hour after its start, grow to 96 % until
 midnight and to 100 % after it, then never change again. They change in steps of five minutes.
@@ -59,7 +59,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The counts of one media in one slice: plays and viewers, never 0, and play duration in seconds."""
+    """The counts of one video in one slice: plays and viewers, never 0, and play duration in seconds."""
 
     media: Media
     plays: int
@@ -115,7 +115,7 @@ class Dataset:
     def __init__(
         self, seed: int = 0, media: int = 120, incidents: Iterable[Incident] = (), *, cached_rows: int = _CACHED_ROWS
     ) -> None:
-        """Raises ValueError for an incident of a media that the account does not have."""
+        """Raises ValueError for an incident of a video that the account does not have."""
         self._media = {one.media_id: one for one in generate_media(seed, media)}
         self._recover_on: date | None = None
         self._results: OrderedDict[tuple[object, ...], Sequence[Counts]] = OrderedDict()
@@ -128,12 +128,12 @@ class Dataset:
         self.set_incidents(incidents)
 
     def set_incidents(self, incidents: Iterable[Incident]) -> None:
-        """Replace the incidents. Raises ValueError for one of a media that the account does not have."""
+        """Replace the incidents. Raises ValueError for one of a video that the account does not have."""
         wanted = tuple(incidents)
         for each in wanted:
-            # An account without any media has nothing to lose.
+            # An account without any video has nothing to lose.
             if each.media_id not in (None, self._most_played) and each.media_id not in self._media:
-                raise ValueError(f"incident {each.kind!r}: the account has no media {each.media_id}")
+                raise ValueError(f"incident {each.kind!r}: the account has no video {each.media_id}")
         self.incidents = wanted
         self._clear_results()
 
@@ -148,14 +148,14 @@ class Dataset:
         self._cached = 0
 
     def row(self, media_id: str, play_date: date, dimensions: Dimensions = NO_FILTER, *, now: float) -> PlayRow | None:
-        """The row of one media in one slice at `now`; None without plays."""
+        """The row of one video in one slice at `now`; None without plays."""
         counts = self.counts(media_id, play_date, dimensions, now=now)
         return counts.row() if counts else None
 
     def counts(
         self, media_id: str, play_date: date, dimensions: Dimensions = NO_FILTER, *, now: float
     ) -> Counts | None:
-        """The counts of one media in one slice at `now`; None without plays."""
+        """The counts of one video in one slice at `now`; None without plays."""
         media = self._media.get(media_id)
         if media is None:
             return None
@@ -164,7 +164,7 @@ class Dataset:
     def result_set(
         self, play_date: date, dimensions: Dimensions = NO_FILTER, order: Order | None = None, *, now: float
     ) -> Sequence[Counts]:
-        """The counts of every media with plays in one slice at `now`, in `order` or the order of the media.
+        """The counts of every video with plays in one slice at `now`, in `order` or the order of the media.
 
         The latest result sets are cached, so that only the first page of one is computed.
         """
@@ -214,7 +214,7 @@ class _Selection:
         self._whole = dimensions == NO_FILTER and self._regions is None
 
     def counts(self, media: Media) -> Counts | None:
-        """The counts of a media; None without plays."""
+        """The counts of a video; None without plays."""
         if not self._share:
             return None
         bits = popularity.bits_of(media, self._ordinal)
@@ -273,7 +273,7 @@ def _power(bits: int) -> float:
 
 
 def _line(bounds: Sequence[float], power: float, factors: Sequence[float] | None) -> tuple[Sequence[float], float]:
-    """The bounds to a power, the parts between them multiplied: again from 0 to 1, and the length that remains."""
+    """Raise the bounds to a power and multiply the parts between them; returns bounds from 0 to 1 and the length."""
     moved = [bound**power for bound in bounds]
     if factors is None:
         return moved, 1.0

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 EXAMPLE_MEDIA_ID: Final = "9ae2af636ca6c10412f44891fc000000"
-"""The media of the example on Alibaba Cloud's page, with zeros for its masked digits."""
+"""The video of the example on Alibaba Cloud's page, with zeros for its masked digits."""
 
 MEDIA_ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 REGION_COUNT: Final = len(REGIONS)
@@ -96,12 +96,12 @@ _SUBJECTS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """One media of the account.
+    """One video of the account.
 
     * `duration`: seconds. `watched`: the mean share of it that is played.
     * `popularity`: expected plays on a working day; four times as many on the first full day of a release.
     * `loyalty`: viewers = plays ** loyalty, below 1: some viewers play more than once.
-    * `cycle`, `offset`: days; a media with a cycle is released, ages, has no plays, and is released again. 0: none.
+    * `cycle`, `offset`: days; a video with a cycle is released, ages, has no plays, and is released again. 0: none.
     * `quiet`: the number of days in 256 without any plays, while it has few.
     * `key`: 64 bits from which its further traits and the random numbers of each day are derived.
     """
@@ -160,7 +160,7 @@ def generate_media(seed: int, count: int) -> Iterator[Media]:
 
 
 def most_played(seed: int) -> str:
-    """The ID of the media that has the most plays on most days: the second one."""
+    """The ID of the video that has the most plays on most days: the second one."""
     return _digest(seed, 1)[:16].hex()
 
 

@@ -104,14 +104,14 @@ class Incident:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What incidents leave of the plays of a media on a date: a factor for each segment, and for each region."""
+    """What incidents leave of the plays of a video on a date: a factor for each segment, and for each region."""
 
     segments: tuple[float, ...]
     regions: tuple[float, ...]
 
 
 def effect_of(incidents: Iterable[Incident], media_id: str, play_date: date) -> Effect | None:
-    """The combined effect on a media of these incidents, which affect that date; None: no effect."""
+    """The combined effect on a video of these incidents, which affect that date; None: no effect."""
     hit = [each for each in incidents if each.media_id in (None, media_id) and each.kind != FIRST_FRAME]
     if not hit:
         return None
@@ -127,10 +127,10 @@ def effect_of(incidents: Iterable[Incident], media_id: str, play_date: date) -> 
     return Effect(tuple(segments), tuple(regions))
 
 
-def collapse(seed: int, first: date, last: date | None = None) -> Incident:
-    """The media of the most plays loses nearly all those of the app: a broken release."""
+def collapse(seed: int, first: date) -> Incident:
+    """The most played video loses nearly all plays in the app, as by a broken release."""
     return Incident(
-        "collapse", _CHANGES["collapse"], first, last, media_id=most_played(seed), terminal_type=TERMINAL_TYPES[0]
+        "collapse", _CHANGES["collapse"], first, media_id=most_played(seed), terminal_type=TERMINAL_TYPES[0]
     )
 
 
@@ -179,7 +179,7 @@ def _period(text: str, now: float) -> _Period:
     start, dots, end = text.partition("..")
     (first, since), (last, until) = _instant(start, now, 0), _instant(end, now, DAY) if dots else (None, DAY)
     if last is not None and (last, until) <= (first, since):
-        raise ValueError(f"it ends {end} days ago, before it begins; write the earlier day first, as in @3..2")
+        raise ValueError("it ends before it begins; write the earlier day first, as in @3..2")
     return _Period(first, since, last, until)
 
 
@@ -216,13 +216,13 @@ def _value_and_change(kind: str, given: Sequence[str]) -> tuple[str | None, floa
     elif rest and kind not in _OF_ONE_MEDIA:
         raise ValueError(f"{kind} has no value {':'.join(rest)!r}; a change is written as in -30%")
     elif rest and not (len(rest) == 1 and MEDIA_ID.fullmatch(rest[0])):
-        raise ValueError(f"{':'.join(rest)!r} is not the ID of a media, 32 hexadecimal digits")
+        raise ValueError(f"{':'.join(rest)!r} is not the ID of a video, 32 hexadecimal digits")
     return (rest[0] if rest else None), change
 
 
 def _parse_change(kind: str, text: str) -> float:
     if kind in {"removal", "collapse"}:
-        raise ValueError(f"{kind} has no change; use media:{text} for a part of the plays of a media")
+        raise ValueError(f"{kind} has no change; use media:{text} for a part of the plays of a video")
     found = _CHANGE.fullmatch(text)
     change = float(text[:-1]) / 100 if found else 0.0
     if not change or not -1 <= change <= _MOST:

@@ -39,7 +39,7 @@ _TAGS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """What SearchMedia and GetVideoInfos return about one media; times in seconds since 1970."""
+    """What SearchMedia and GetVideoInfos return about one video; times in seconds since 1970."""
 
     media_id: str
     title: str

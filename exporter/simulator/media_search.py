@@ -60,7 +60,7 @@ class MediaSearch:
         media_type = given.get("SearchType", "video")
         if media_type not in _TYPES:
             raise ApiError("InvalidParameter", f"SearchType must be one of {' '.join(_TYPES)}.")
-        page_no, size = integer("PageNo", given, 1, smallest=1), page_size(given, 10, 100)
+        page_no, size = integer("PageNo", given, 1, smallest=1), page_size(given)
         match, sort, token = given.get("Match", ""), given.get("SortBy", "CreationTime:Desc"), given.get("ScrollToken")
         clauses, order = parse_match(match), _sort_order(sort, traverses=token is not None)
         hits: Sequence[Video] = ()

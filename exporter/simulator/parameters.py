@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
+_LARGEST_PAGE: Final = 100
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -24,11 +25,11 @@ def integer(name: str, parameters: Mapping[str, str], default: int, *, smallest:
     return value
 
 
-def page_size(parameters: Mapping[str, str], default: int, largest: int) -> int:
-    """PageSize; raises ApiError if it is not from 1 to `largest`."""
-    value = integer("PageSize", parameters, default, smallest=1)
-    if value > largest:
-        raise ApiError("InvalidParameter", f"PageSize must be from 1 to {largest}.")
+def page_size(parameters: Mapping[str, str]) -> int:
+    """PageSize, 10 by default; raises ApiError if it is not from 1 to 100."""
+    value = integer("PageSize", parameters, 10, smallest=1)
+    if value > _LARGEST_PAGE:
+        raise ApiError("InvalidParameter", f"PageSize must be from 1 to {_LARGEST_PAGE}.")
     return value
 
 

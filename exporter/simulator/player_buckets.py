@@ -97,7 +97,7 @@ class PlayerBuckets:
         """The plays of a day, spread over its buckets without a remainder."""
         terminal_type, os = SEGMENTS[segment]
         total = self._dataset.plays(play_date, Dimensions(terminal_type, os), incidents)
-        # Incidents of one media or region have no time of day here, because their share of all plays is not known.
+        # Incidents of one video or region have no time of day here, because their share of all plays is not known.
         timed = [
             each for each in incidents if each.kind != FIRST_FRAME and each.of_whole_account and each.hits(segment)
         ]

@@ -1,6 +1,6 @@
-"""The plays that a media has on a date, without incidents, by age, weekday, holiday, spike and noise; and by the hour.
+"""The plays that a video has on a date, without incidents, by age, weekday, holiday, spike and noise; and by the hour.
 
-Ages are as those of real videos: the median new media has 44 % of the plays of its first full day on day 7, 28 % on
+Ages are as those of real videos: the median new video has 44 % of the plays of its first full day on day 7, 28 % on
 day 14 and 20 % on day 28; a quarter keeps three quarters for a week, another quarter less than a fifth, some grow.
 """
 
@@ -29,7 +29,7 @@ _RELEASE_PEAK: Final = 4.0
 _FLOOR, _PACE, _STEEPNESS = 0.175, 26.84, 4.9
 # The exponent of that curve by quantile of the media: ratios of days 7, 14 and 28 have the quantiles of real videos.
 _EXPONENTS: Final = ((0.0, -0.5), (0.05, -0.25), (0.25, 0.5), (0.5, 1.0), (0.75, 1.85), (0.95, 3.3), (1.0, 4.5))
-# From this part of its cycle on a media is no longer recommended, and loses half of its plays every other day.
+# From this part of its cycle on a video is no longer recommended, and loses half of its plays every other day.
 _WITHDRAWN: Final = 0.6
 _HALF_LIFE: Final = 2.0
 
@@ -57,7 +57,7 @@ def mix(number: int) -> int:
 
 
 def bits_of(media: Media, ordinal: int) -> int:
-    """The 64 random bits of a media on a day."""
+    """The 64 random bits of a video on a day."""
     return mix(media.key ^ ordinal * 0x9E3779B97F4A7C15 & _MASK)
 
 
@@ -79,7 +79,7 @@ def plays(media: Media, ordinal: int, account: float, bits: int) -> float:
     expected = media.popularity * account * life * _spike(media, ordinal)
     if expected < _FEW and bits & 0xFF < media.quiet:
         return 0.0
-    # A media has a noise of its own, and few plays are noisier than many.
+    # A video has a noise of its own, and few plays are noisier than many.
     noise = min(math.hypot(_volatility(media), 1 / math.sqrt(expected)), _LARGEST_NOISE)
     return expected * (1 + noise * _deviation(bits >> 8))
 
@@ -90,7 +90,7 @@ def first_day_share(media: Media) -> float:
 
 
 def _age_factor(media: Media, ordinal: int) -> float:
-    """The factor of the age of a media that is released, ages, is withdrawn, has no plays, and is released again."""
+    """The factor of the age of a video that is released, ages, is withdrawn, has no plays, and is released again."""
     age = (ordinal + media.offset) % media.cycle
     if not age:
         return _RELEASE_PEAK * first_day_share(media)
@@ -113,7 +113,7 @@ def _drift(media: Media, ordinal: int) -> float:
 
 
 def _spike(media: Media, ordinal: int) -> float:
-    """The factor of a spike: about once in 250 days a media has a multiple of its plays, and the excess halves daily.
+    """The factor of a spike: about once in 250 days a video has a multiple of its plays, and the excess halves daily.
 
     New media, and those that are well known already, have none.
     """

@@ -40,7 +40,7 @@ _DATE: Final = re.compile(r"[0-9]{8}")
 
 @dataclass(frozen=True, slots=True)
 class PageQuery:
-    """The requested page of a slice. `media_id` None: every media with plays."""
+    """The requested page of a slice. `media_id` None: every video with plays."""
 
     play_date: date
     dimensions: Dimensions

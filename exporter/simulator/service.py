@@ -46,7 +46,7 @@ class Simulator:
     """The service with its state: `dataset`, `library`, `actions`, `conditions` and `request_log`.
 
     `app` is the ASGI application. The server that runs it must not add a Date header: the responses have the one of
-    the simulated clock. `clock` returns seconds since 1970. Raises ValueError for an incident of a media that is not
+    the simulated clock. `clock` returns seconds since 1970. Raises ValueError for an incident of a video that is not
     in the account.
     """
 

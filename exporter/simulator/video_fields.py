@@ -1,4 +1,4 @@
-"""A media as SearchMedia and GetVideoInfos write it, and GetVideoInfos itself."""
+"""A video as SearchMedia and GetVideoInfos write it, and GetVideoInfos itself."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MOST_IDS: Final = 20
 def search_fields(
     video: Video, fields: Collection[str], categories: CategoryTree, variants: Variants
 ) -> dict[str, Any]:
-    """An element of MediaList: the media's ID and creation time, and what `fields` names."""
+    """An element of MediaList: the video's ID and creation time, and what `fields` names."""
     known = _fields(video, categories, variants)
     known |= {
         "MediaSource": "general",

@@ -48,7 +48,7 @@ def media(observed: StatusInput, filters: Filters, expectations: Expectations) -
 
 
 def _has_metadata(view: MediaView, filters: Filters, now: float) -> bool:
-    """Return whether category, tag and age of a media match; a category includes those below it."""
+    """Return whether category, tag and age of a video match; a category includes those below it."""
     days = filters.created_within
     return (
         (not filters.category or f"{view.category}/".startswith(f"{filters.category}/"))
@@ -58,7 +58,7 @@ def _has_metadata(view: MediaView, filters: Filters, now: float) -> bool:
 
 
 def is_dropped(view: MediaView) -> bool:
-    """Return whether a media lost more than half of at least 100 expected plays."""
+    """Return whether a video lost more than half of at least 100 expected plays."""
     return view.plays is not None and has_dropped(view.plays, view.expected)
 
 

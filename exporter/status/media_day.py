@@ -46,7 +46,7 @@ class MediaDay:
     requested: Collection[str] | None = None
 
     def plays(self, media_id: str) -> tuple[Plays, Plays]:
-        """Return the plays of a media on that day and a week before, None if not known."""
+        """Return the plays of a video on that day and a week before, None if not known."""
         is_settled = self.is_settled or media_id in self.settled
         earlier = (self.week_before or {}) if is_settled else {}
         before = plays_of(earlier[media_id]) if media_id in earlier else None
@@ -79,7 +79,7 @@ def media_days(observed: StatusInput, filters: Filters, expectations: Expectatio
 
 
 def plays_of(row: PlayRow | None) -> Plays:
-    """Return the plays of a row, None if it has no such field; 0 without a row, since the media was not played."""
+    """Return the plays of a row, None if it has no such field; 0 without a row, since it was not played."""
     return row.plays if row else 0
 
 

@@ -157,13 +157,13 @@ class ComparisonView:
 
 @dataclass(frozen=True, slots=True)
 class MediaView:
-    """One media of an account in one combination of filters.
+    """One video of an account in one combination of filters.
 
     `plays` are the plays on `play_date`. `lost` is `expected` less `plays`; None without an expectation: then
     `missing_days` are the days whose settled plays it needs. `difference` is the difference to `plays_week_before`, and
     `change` the relative one: -0.5 is half as many. Both are None if one of the two days is not known or not settled;
     `change` also if there were no plays a week before. `history` is the plays of the 30 days before today, the oldest
-    first, None: not known. `unknown`: the media was requested by ID, and no response has ever contained it.
+    first, None: not known. `unknown`: the video was requested by ID, and no response has ever contained it.
     `category` is a path; it, `tags` and `created_at` (seconds since 1970) are known from a search or metadata only.
     `deleted`: the service reported that there is no such media.
     """

@@ -166,7 +166,7 @@ def decode_header(columns: tuple[object, ...], stored_seal: object, text: object
             updated_at=None if document["updated_at"] is None else a_time(document["updated_at"]),
             last_response_at=a_time(document["asked_at"]),
             ready=a_flag(document["ready"]),
-            unattributed_rows=a_whole(document.get("nobodys", 0)),  # files of 0.1 do not have it
+            unattributed_rows=a_whole(document.get("nobodys", 0)),  # files of 0.1.0 lack it
         )
         return SliceHeader(data, freshness, a_whole(document["parts"]))
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:

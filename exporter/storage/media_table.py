@@ -140,7 +140,7 @@ def _tree(given: Any) -> CategoryTree | None:
 
 
 def _blocks(details: Mapping[str, MediaDetails]) -> list[dict[str, list[Any]]]:
-    """Columns of some media each; a media stays in its block while others are added."""
+    """Columns of some media each; a video stays in its block while others are added."""
     number = 1 << (max(len(details) - 1, 0) // ROWS_PER_BLOCK).bit_length()
     blocks: list[list[str]] = [[] for _ in range(number)]
     for media_id in details:

@@ -59,7 +59,7 @@ class DailyQuota:
         if self.remaining == 0:
             tomorrow = play_dates.today(self._now()) + timedelta(days=1)
             raise QuotaExceeded(
-                f"account {self._account}: all {self.calls_per_day} calls_per_day are used up; "
+                f"account {self._account}: calls_per_day ({self.calls_per_day}) is used up; "
                 f"polling continues at {tomorrow} 00:00 UTC+8",
                 code="calls_per_day",
                 kind=ErrorKind.OTHER,

@@ -122,7 +122,7 @@ def media_id(value: object) -> str | None:
 
 
 def details(given: Mapping[str, Any], id_: str, now: float) -> MediaDetails:
-    """The details of a media, observed at `now` (seconds since 1970)."""
+    """The details of a video, observed at `now` (seconds since 1970)."""
     category_id = whole(given.get("CateId"))
     has_category = category_id is not None and category_id > 0
     tags = given.get("Tags")

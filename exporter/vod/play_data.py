@@ -59,7 +59,7 @@ class PlayDataSource:
     ) -> Page:
         """Fetch one page of a slice, counted from 1; raises UpstreamError.
 
-        `media_id` restricts it to one media; `order_by` sorts by a measure, largest first.
+        `media_id` restricts it to one video; `order_by` sorts by a measure, largest first.
         """
         return await self._client.call(
             PLAY_DATA, parameters(slice_, page=page, page_size=page_size, media_id=media_id, order_by=order_by)

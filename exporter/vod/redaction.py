@@ -72,7 +72,7 @@ def redacted(text: str, secrets: Collection[str]) -> str:
 
 
 def _spans(reading: list[tuple[str, int, int]], index: Mapping[str, Collection[str]]) -> Iterator[tuple[int, int]]:
-    """The places in the text of what agrees with a secret."""
+    """The places in the text that match a secret."""
     letters = _lower("".join(letter for letter, _, _ in reading))
     for at in range(len(letters)):
         for secret in index.get(letters[at : at + _SHORTEST], ()):

@@ -70,7 +70,7 @@ def media_id(value: bytes) -> str | None:
 
 
 def is_damaged(media_id: str) -> bool:
-    """Whether an ID contains what no ID does: a part of an ID may be the ID of another media."""
+    """Whether an ID contains what no ID does: a part of an ID may be the ID of another video."""
     return _DAMAGE.search(media_id) is not None
 
 

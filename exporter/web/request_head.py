@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 import h11
-from starlette.responses import PlainTextResponse
 
-from exporter.web.access.middleware import HEADERS
+from exporter.web.access.middleware import reject
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from starlette.responses import PlainTextResponse
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 # The characters of a host and a port (RFC 3986), as Go's net/http checks them.
@@ -28,7 +26,6 @@ _ABSOLUTE: Final = re.compile(
 # The methods of all routes together.
 _ALLOW: Final = {"Allow": "GET, HEAD, POST"}
 _CLOSE: Final = {"Connection": "close"}
-_NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
 class RequestParser(h11.Connection):
@@ -53,9 +50,9 @@ class RequestParser(h11.Connection):
 def check_head(scope: Scope) -> PlainTextResponse | None:
     """Return the response that rejects a request and closes its connection, or None if the head is valid."""
     if not scope["http_version"].startswith("1."):
-        return _rejection(505, "This server speaks HTTP/1.1.", _CLOSE)
+        return reject(505, "This server speaks HTTP/1.1.", _CLOSE)
     if not _HOST.fullmatch(dict(scope["headers"]).get(b"host", b"")):
-        return _rejection(400, "Bad request: malformed Host.", _CLOSE)
+        return reject(400, "Bad request: malformed Host.", _CLOSE)
     return None
 
 
@@ -65,9 +62,9 @@ def origin_form_only(app: ASGIApp) -> ASGIApp:
     async def handle(scope: Scope, receive: Receive, send: Send) -> None:
         raw_path: bytes = scope["raw_path"]
         if scope["method"] == "CONNECT" or (scope["method"] == "OPTIONS" and raw_path == b"*"):
-            await _rejection(405, "Method not allowed.", _ALLOW)(scope, receive, send)
+            await reject(405, "Method not allowed.", _ALLOW)(scope, receive, send)
         elif b"#" in raw_path or b"#" in scope["query_string"]:
-            await _rejection(400, "A request has no fragment: leave out # and what follows.")(scope, receive, send)
+            await reject(400, "A request has no fragment: leave out # and what follows.")(scope, receive, send)
         elif raw_path.startswith(b"/"):
             await app(scope, receive, send)
         elif found := _ABSOLUTE.fullmatch(raw_path):
@@ -78,10 +75,6 @@ def origin_form_only(app: ASGIApp) -> ASGIApp:
             rewritten = {**scope, "path": unquote(path.decode("ascii")), "raw_path": path, "headers": headers}
             await app(rewritten, receive, send)
         else:
-            await _rejection(400, "The request target must be a path, as in /metrics.")(scope, receive, send)
+            await reject(400, "The request target must be a path, as in /metrics.")(scope, receive, send)
 
     return handle
-
-
-def _rejection(status: int, text: str, headers: Mapping[str, str] = _NO_HEADERS) -> PlainTextResponse:
-    return PlainTextResponse(f"{text}\n", status_code=status, headers={**HEADERS, **headers})

@@ -29,15 +29,15 @@ def test_an_unknown_number_of_media_is_not_guessed() -> None:
     everything = replace(HEADLINE, media=Everything())
     line = estimate([HEADLINE, everything], 30, Settlement(), {"a": 5.0}).line(3600)
     # 24 samples of 200 bytes a day for 12 series: 1.7 MB in 30 days.
-    of_each = "; 12 series, 1.7 MB with --step=1h for each media that has plays"
+    of_each = "; 12 series, 1.7 MB with --step=1h for each video that has plays"
     assert f"{of_each}, and 24 series, up to 3.5 MB, of other queries; --query" in line
 
 
 def test_from_how_many_media_on_the_step_becomes_longer() -> None:
     everything = replace(HEADLINE, media=Everything())
     line = estimate([everything], 30, Settlement(), {"a": 5.0}).line(None)
-    # A media has 12 series with 288 samples on each of 30 days, 103,680 of the ten million.
-    assert "20.7 MB with --step=5m for each media that has plays; from 97 such media on the step becomes longer" in line
+    # A video has 12 series with 288 samples on each of 30 days, 103,680 of the ten million.
+    assert "20.7 MB with --step=5m for each video that has plays; from 97 such media on the step becomes longer" in line
 
 
 def test_a_top_beside_all_media_counts_with_its_most_media() -> None:

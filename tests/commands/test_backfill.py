@@ -253,7 +253,7 @@ async def test_an_estimate_is_printed_before_the_first_call(tmp_path: Path, caps
 
     first, *others = capsys.readouterr().err.splitlines()
     assert first.startswith("5 days: at least 5 calls; ")
-    assert "; 12 series, 48.0 kB with --step=6h for each media that has plays; " in first
+    assert "; 12 series, 48.0 kB with --step=6h for each video that has plays; " in first
     assert others[0].startswith("fetching ")
 
 

@@ -132,10 +132,10 @@ async def test_where_all_is_fine_it_says_so_and_how_many_requests_it_sent(check:
     assert checked.results == {
         PLAY_DATA: checked.results[PLAY_DATA],
         CATEGORIES: f"answered: {categories} categories",
-        INFOS: "answered: 1 of 1 media exist",
+        INFOS: "answered: knows 1 of 1 media ID",
         PLAYER: "answered: 286 buckets",
     }
-    assert checked.results[PLAY_DATA].endswith(" media with plays on 2026-03-16")
+    assert checked.results[PLAY_DATA].endswith(" videos with plays on 2026-03-16")
     counts = {action: sum(each.values()) for action, each in service.request_log.counts.items()}
     assert counts == {
         "DescribeVodMediaPlayData": 1,
@@ -219,7 +219,7 @@ async def test_media_that_the_service_does_not_know_are_named(check: Any, clock:
     checked = await check(service, listing([EXAMPLE, MISSING[0], MISSING[1]]))
 
     assert (checked.status, checked.errors) == (0, [])
-    assert checked.results[INFOS] == "answered: 1 of 3 media exist"
+    assert checked.results[INFOS] == "answered: knows 1 of 3 media IDs"
     (warning,) = checked.warnings
     assert warning == (
         f"account main: the service does not know 2 of 3 media IDs: {MISSING[0]}, {MISSING[1]}. Correct or remove them:"
@@ -233,7 +233,7 @@ async def test_all_media_may_be_unknown(check: Any, clock: Clock, variant: str) 
     checked = await check(service, listing(MISSING))
 
     assert checked.status == 0
-    assert checked.results[INFOS] == "answered: 0 of 21 media exist"
+    assert checked.results[INFOS] == "answered: knows 0 of 21 media IDs"
     assert (
         f"the service does not know 21 of 21 media IDs: {', '.join(MISSING[:10])} and 11 more. " in checked.warnings[0]
     )
@@ -245,8 +245,9 @@ async def test_requests_about_many_media_that_do_not_exist_end(check: Any, clock
     checked = await check(service, listing(ids))
 
     assert checked.sent < 100
-    assert checked.results[INFOS].startswith("answered: 0 of ")
-    assert checked.warnings[-1].endswith(" of 2000 media IDs were not checked, to limit the number of calls")
+    assert checked.results[INFOS].startswith("answered: knows 0 of ")
+    assert checked.warnings[-1].startswith("account main: not checked, to limit the number of calls: ")
+    assert checked.warnings[-1].endswith(" of 2,000 media IDs")
 
 
 async def test_the_permission_for_metadata_is_tried_without_media(check: Any, clock: Clock) -> None:
@@ -254,7 +255,7 @@ async def test_the_permission_for_metadata_is_tried_without_media(check: Any, cl
     checked = await check(simulator(clock, media=0), config)
 
     assert (checked.status, checked.err) == (0, "")
-    assert checked.results == {PLAY_DATA: "answered: 0 media with plays on 2026-03-16", INFOS: "answered"}
+    assert checked.results == {PLAY_DATA: "answered: 0 videos with plays on 2026-03-16", INFOS: "answered"}
 
 
 @pytest.mark.parametrize(
@@ -313,7 +314,7 @@ async def test_one_page_of_a_long_search_is_read(check: Any, clock: Clock) -> No
     service = simulator(clock, media=600)
     checked = await check(service, searching(status=["Normal"]))
 
-    assert checked.results[SEARCH] == "answered: finds at least 100 media"
+    assert checked.results[SEARCH] == "answered: finds at least 100 videos"
     assert checked.sent == 2
 
 
@@ -341,7 +342,7 @@ async def test_media_that_no_response_mentions_are_not_called_missing() -> None:
     infos = VideoInfos((MediaDetails(EXAMPLE),), frozenset())
     check = await checked_with(listing([EXAMPLE, MISSING[0]]), GetVideoInfos=infos)
 
-    assert check.lines[-1] == (INFOS, "answered: 1 of 2 media exist")
+    assert check.lines[-1] == (INFOS, "answered: knows 1 of 2 media IDs")
     (warning,) = check.warnings
     assert warning == (
         f"account default: the service reports neither details nor absence of 1 of 2 media IDs: {MISSING[0]}. They may"

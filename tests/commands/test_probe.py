@@ -123,8 +123,8 @@ async def test_what_it_finds_of_a_service_as_documented(run: Any, clock: Clock) 
 @pytest.mark.parametrize(
     ("variant", "action", "label", "text"),
     [
-        ("tags:substring", "SearchMedia", "a media by a part of its tag", "found"),
-        ("tags:words", "SearchMedia", "a media by a part of its tag", "not found"),
+        ("tags:substring", "SearchMedia", "a video by a part of its tag", "found"),
+        ("tags:words", "SearchMedia", "a video by a part of its tag", "not found"),
         ("subcategories:included", "SearchMedia", "a category with subcategories", "media of subcategories too"),
         ("scroll:5_pages", "SearchMedia", "next page of 100 by ScrollToken", "answered"),
         ("scroll:100_media", "SearchMedia", "next page of 100 by ScrollToken", "InvalidParameter (HTTP 400)"),

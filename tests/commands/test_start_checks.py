@@ -362,6 +362,16 @@ def test_files_that_are_read_at_the_first_poll_are_looked_for(credentials: str, 
     assert warning.startswith(expected)
 
 
+def test_a_file_that_the_daemon_would_find_too_large_is_a_warning(tmp_path: Path) -> None:
+    profile = tmp_path / "config.json"
+    profile.write_bytes(b" " * 1_048_577)
+    text = f"accounts: [{{name: main, credentials: {{provider: profile, profile_file: '{profile}'}}}}]\n"
+
+    (warning,) = check_start(loads(f"{text}queries: [{{name: q, media: all}}]\n", file="c", environ={}), {}).warnings
+
+    assert f"cannot read profile_file {profile}: it is larger than 1048576 bytes" in warning
+
+
 @pytest.mark.parametrize("token", ["", "a-token"])
 @pytest.mark.parametrize(
     ("credentials", "setting"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.config.loader import WatchedFile, load
+from exporter.config.loader import WatchedFile
 from exporter.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class Watch:
     """A watched file; each `look` causes one check."""
 
     def __init__(self, path: Path) -> None:
-        self.file = WatchedFile(path, lambda file: load(file, {}))
+        self.file = WatchedFile(path, {})
         self.changed = asyncio.Event()
         self.waits: list[float] = []
         self._asleep = asyncio.Event()

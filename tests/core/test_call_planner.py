@@ -478,7 +478,7 @@ def test_a_plan_that_needs_the_failed_page_cannot_continue(own: FetchPlan) -> No
         (320, 29, 3),  # a page with 99 of the media saves as many calls as there are pages
         (326, 29, 4),
         (323, 29, 3),
-        (401, 5, 4),  # if each page contains 100 of them, the fifth would be for one media
+        (401, 5, 4),  # if each page contains 100 of them, the fifth would be for one video
         (402, 5, 5),
         (500, 2, 2),  # there are only two
         (30, 29, 1),

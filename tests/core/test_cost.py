@@ -97,7 +97,7 @@ async def test_a_steady_day_costs_what_polling_costs(
     assert abs(calls / measured - estimated.low) <= 1
 
 
-def test_expected_plays_cost_calls_of_the_first_poll_only_and_two_series_of_each_media() -> None:
+def test_expected_plays_cost_calls_of_the_first_poll_only_and_two_series_of_each_video() -> None:
     without = cost(query(ids("a", "b"), days_ago=(0, 1, 8)), Settlement())
     with_expected = cost(query(ids("a", "b"), days_ago=(0, 1, 8), expected=True), Settlement())
 

@@ -150,11 +150,11 @@ def test_the_value_of_the_field_is_that_of_its_metric(field: Field) -> None:
 
 
 @every_number
-def test_a_media_without_plays_has_zeros_where_zero_is_a_fact(field: Field) -> None:
+def test_a_video_without_plays_has_zeros_where_zero_is_a_fact(field: Field) -> None:
     assert getattr(zero_row("m1"), field.attribute) == (0 if field.zero_when_unplayed else None)
 
 
-def test_the_series_of_a_media_without_plays_are_counted() -> None:
+def test_the_series_of_a_video_without_plays_are_counted() -> None:
     exposed, zeros = published(None), [field for field in NUMBERS if field.zero_when_unplayed]
     assert len(media_series(exposed)) == exposed.series == len(zeros)
     assert set(media_series(exposed).values()) == {0}

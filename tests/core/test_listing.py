@@ -43,7 +43,7 @@ def test_rows_without_a_media_id_are_added_up() -> None:
 
 
 @pytest.mark.parametrize("repetitions", [1, 2])
-def test_further_rows_of_a_media_on_one_page_count_each(repetitions: int) -> None:
+def test_further_rows_of_a_video_on_one_page_count_each(repetitions: int) -> None:
     total = 2 + repetitions
     read = listing(page(row("a"), *[row("a")] * repetitions, row("b"), total=total), size=total)
     assert (read.doubled, read.complete, read.conflicts) == (repetitions, True, set())

@@ -131,14 +131,14 @@ def test_a_response_without_any_plays_is_confirmed_like_that_of_a_new_day(polls:
     assert settled(merged(*(observed(CERTAIN + i, None) for i in range(polls)))) is expected
 
 
-def test_a_media_without_plays_settles_with_one_poll_where_others_have_plays() -> None:
+def test_a_video_without_plays_settles_with_one_poll_where_others_have_plays() -> None:
     data = merged(observed(CERTAIN), SliceObservation(CERTAIN + 1, {"b": None}))
 
     assert settled(data, "b")
 
 
 @pytest.mark.parametrize("first", [observed(NOON, 5), observed(NOON, None)], ids=["other plays", "none"])
-def test_one_poll_settles_no_listing_in_which_a_media_has_changed_late(first: SliceObservation) -> None:
+def test_one_poll_settles_no_listing_in_which_a_video_has_changed_late(first: SliceObservation) -> None:
     early, after = replace(SLICE, play_date=TODAY - timedelta(days=8)), NOON + 900
 
     listing = SliceObservation(after, {"a": row("a", 6), "b": row("b", 1)}, listed=True, total=2)
@@ -151,7 +151,7 @@ def test_one_poll_settles_no_listing_in_which_a_media_has_changed_late(first: Sl
     assert (data.listed.settled, settled(data)) == (True, True)
 
 
-def test_one_poll_settles_no_listing_that_lacks_a_media_seen_since_the_day_could_be_final() -> None:
+def test_one_poll_settles_no_listing_that_lacks_a_video_seen_since_the_day_could_be_final() -> None:
     early = replace(SLICE, play_date=TODAY - timedelta(days=8))
 
     data = merged(
@@ -176,7 +176,7 @@ def test_one_poll_settles_no_ranking_of_a_day_that_was_empty_after_it_could_be_f
     assert (data.rankings[top(1).by].freshness.settled, settled(data)) == (True, True)
 
 
-def test_one_poll_settles_no_ranking_that_is_truncated_or_may_lack_a_media() -> None:
+def test_one_poll_settles_no_ranking_that_is_truncated_or_may_lack_a_video() -> None:
     first = top(2)
     whole = SliceObservation(CERTAIN, {m: row(m, 5) for m in "ab"}, tops=((first, ("a", "b")),))
 
@@ -212,7 +212,7 @@ def test_a_listing_settles_when_none_of_its_rows_change() -> None:
 
     assert same.listed
     assert same.listed.settled
-    assert settled(same, "a media without plays")
+    assert settled(same, "a video without plays")
     for changed in (grown, shrunk):
         assert changed.listed
         assert not changed.listed.settled
@@ -238,7 +238,7 @@ def test_a_ranking_settles_when_its_media_and_numbers_stay() -> None:
     assert (turned.media_ids, turned.freshness.settled) == (("b", "a"), True), "they are as good as each other"
 
 
-def test_a_ranking_does_not_settle_while_a_media_may_be_missing() -> None:
+def test_a_ranking_does_not_settle_while_a_video_may_be_missing() -> None:
     first = top(2)
     observation = SliceObservation(NOON, {m: row(m, 5) for m in "ab"}, tops=((first, ("a", "b")),))
     uncertain_rankings = [replace(observation, at=NOON + i, uncertain_rankings=frozenset({first.by})) for i in range(5)]
@@ -278,7 +278,7 @@ def test_a_fraction_that_differs_in_the_last_decimal_is_unchanged(
     assert (data.records["a"].freshness.confirmations == 3) is same
 
 
-def test_a_media_without_a_record_is_no_zero_if_a_row_had_no_media_id() -> None:
+def test_a_video_without_a_record_is_no_zero_if_a_row_had_no_media_id() -> None:
     def listing(unattributed_rows: int) -> SliceObservation:
         return SliceObservation(NOON, {"a": row("a")}, listed=True, total=1, unattributed_rows=unattributed_rows)
 

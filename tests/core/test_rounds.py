@@ -94,7 +94,7 @@ class Service(FakeService):
         self.wrong_totals |= {slice_ for slice_ in slices if self.total_error(slice_) != 0}
 
     def end(self) -> None:
-        """Keep complete listings: a media that is not on them had no plays."""
+        """Keep complete listings: a video that is not on them had no plays."""
         for (slice_, by), listed in self.log.listed.items():
             total = self.log.totals[slice_, by]
             if total is not None and len(listed) >= total:
@@ -238,7 +238,7 @@ def check(publication: Publication, queries: tuple[Query, ...], service: Service
                 assert published_row.media_id == media_id
                 assert published_row in service.returned[slice_], f"never returned for {slice_}: {published_row}"
             else:
-                assert media_id in by_id, "only a media requested by ID can be a zero"
+                assert media_id in by_id, "only a video requested by ID can be a zero"
                 assert (slice_, media_id) in service.without_row or any(
                     media_id not in listed for listed in service.listed[slice_]
                 ), f"{media_id} is a zero without evidence"

@@ -118,14 +118,14 @@ def test_a_day_stays_until_the_next_one_settles_however_late_that_is() -> None:
     assert ago(day_of(known(1, {"a": 30}), *BEFORE, now=NOON + 5 * DAY)) == 1
 
 
-def test_a_media_that_is_gone_is_a_zero_where_the_listing_was_read_to_its_end() -> None:
+def test_a_video_that_is_gone_is_a_zero_where_the_listing_was_read_to_its_end() -> None:
     gone = {"gone": 100.0}
     slices = known(1, {"a": 30}), known(2, {"a": 100, **gone}), known(8, {"a": 80, **gone}), known(9, {"a": 80, **gone})
 
     assert numbers(day_of(*slices)) == {"a": (30, 80), "gone": (0, 100)}
 
 
-def test_a_media_that_is_gone_is_absent_where_a_row_has_no_usable_media_id() -> None:
+def test_a_video_that_is_gone_is_absent_where_a_row_has_no_usable_media_id() -> None:
     gone = {"gone": 100.0}
     slices = known(1, {"a": 30}), known(2, {"a": 100, **gone}), known(8, {"a": 80, **gone}), known(9, {"a": 80, **gone})
 
@@ -134,19 +134,19 @@ def test_a_media_that_is_gone_is_absent_where_a_row_has_no_usable_media_id() -> 
     assert numbers(day) == {"a": (30, 80)}
 
 
-def test_a_media_that_was_not_played_the_day_before_either_is_no_zero_of_all() -> None:
+def test_a_video_that_was_not_played_the_day_before_either_is_no_zero_of_all() -> None:
     assert numbers(
         day_of(known(1, {"a": 30}), known(2, {"a": 100}), *(known(n, {"a": 80, "old": 9}) for n in (8, 9)))
     ) == {"a": (30, 80)}
 
 
-def test_a_media_requested_by_id_is_a_zero() -> None:
+def test_a_video_requested_by_id_is_a_zero() -> None:
     slices = [known(n, {"a": None if n == 1 else 100, "never": None}, listed=None) for n in (1, 2, 8, 9)]
 
     assert numbers(day_of(*slices, queries=[of(ids("a", "never"))])) == {"a": (0, 100), "never": (0, 0)}
 
 
-def test_a_media_requested_by_id_without_response_does_not_hide_the_others() -> None:
+def test_a_video_requested_by_id_without_response_does_not_hide_the_others() -> None:
     slices = [known(n, {"a": 100}, listed=None) for n in (1, 2, 8, 9)]
 
     assert numbers(day_of(*slices, queries=[of(ids("a", "refused"))])) == {"a": (100, 100)}
@@ -157,7 +157,7 @@ def also(data: SliceData, media_id: str, plays: float | None, freshness: Freshne
     return replace(data, records={**data.records, media_id: MediaRecord(row_, freshness)})
 
 
-def test_a_media_requested_later_does_not_hide_the_day_of_the_others() -> None:
+def test_a_video_requested_later_does_not_hide_the_day_of_the_others() -> None:
     older = [known(n, {"a": 70}, listed=None) for n in (3, 10)]
     slices = [known(n, {"a": 100}, listed=None) for n in (1, 2, 8, 9)]
     later = NOON + 3600
@@ -169,7 +169,7 @@ def test_a_media_requested_later_does_not_hide_the_day_of_the_others() -> None:
     assert numbers(day_of(*added, queries=queries)) == {"a": (100, 100)}
 
 
-def test_a_media_that_settles_later_than_others_is_waited_for() -> None:
+def test_a_video_that_settles_later_than_others_is_waited_for() -> None:
     earlier = Freshness(NOON - DAY, 2, settled=True)
     slices = [known(n, {"a": 100, "late": 50}, listed=None, records=earlier) for n in (2, 3, 8, 9, 10)]
     yesterday = also(known(1, {"a": 100}, listed=None), "late", 51, CHANGING)
@@ -179,7 +179,7 @@ def test_a_media_that_settles_later_than_others_is_waited_for() -> None:
     assert (ago(day), numbers(day)) == (2, {"a": (100, 100), "late": (50, 50)})
 
 
-def test_a_media_that_is_known_of_the_settled_day_only_has_no_expectation() -> None:
+def test_a_video_that_is_known_of_the_settled_day_only_has_no_expectation() -> None:
     slices = [known(n, {"a": 100, **({"new": 5} if n == 1 else {})}, listed=None) for n in (1, 2, 8, 9)]
 
     assert numbers(day_of(*slices, queries=[of(ids("a", "new"))])) == {"a": (100, 100), "new": (5, None)}
@@ -190,14 +190,14 @@ def ranked(days_ago: int, plays: Mapping[str, float | None], *first: str, listed
     return replace(data, rankings={top(2).by: Ranking(2, first, FINAL)})
 
 
-def test_a_media_that_leaves_a_top_is_absent() -> None:
+def test_a_video_that_leaves_a_top_is_absent() -> None:
     slices = [ranked(n, {"a": 100, "b": 90}, "a", "b") for n in (2, 8, 9)]
     yesterday = ranked(1, {"a": 100, "c": 95}, "a", "c")
 
     assert numbers(day_of(yesterday, *slices, queries=[of(top(2))])) == {"a": (100, 100), "c": (95, None)}
 
 
-def test_a_media_that_leaves_a_top_with_no_plays_is_a_zero() -> None:
+def test_a_video_that_leaves_a_top_with_no_plays_is_a_zero() -> None:
     slices = [ranked(n, {"a": 100, "b": 90}, "a", "b") for n in (2, 8, 9)]
     yesterday = ranked(1, {"a": 100, "b": None}, "a")
 
@@ -217,7 +217,7 @@ def test_a_query_without_expected_plays_or_without_yesterday_has_none(unwanted: 
     assert day_of(known(1, {"a": 30}), *BEFORE, queries=[unwanted]) is None
 
 
-def test_a_title_is_published_of_a_media_that_is_gone() -> None:
+def test_a_title_is_published_of_a_video_that_is_gone() -> None:
     gone = {"gone": 100.0}
 
     media = published(known(1, {}), *(known(n, gone) for n in (2, 8, 9))).media
@@ -225,7 +225,7 @@ def test_a_title_is_published_of_a_media_that_is_gone() -> None:
     assert media == (PublishedMedia("main", "gone", "title of gone", None),)
 
 
-def test_settled_plays_count_as_series_and_are_limited_with_the_rest_of_a_media() -> None:
+def test_settled_plays_count_as_series_and_are_limited_with_the_rest_of_a_video() -> None:
     slices = [known(n, {"a": 10, "gone": None if n == 1 else 1000}) for n in (1, 2, 8, 9)]
     whole = published(*slices)
     # `a`: plays, viewers and the title of yesterday, and two of the settled day; `gone`: its title and two.
@@ -295,7 +295,7 @@ def test_successive_publications_are_those_from_scratch(versions: list[list[Slic
         assert built.series == scratch.series
 
 
-async def test_adding_a_media_to_a_query_keeps_the_day_of_the_others() -> None:
+async def test_adding_a_video_to_a_query_keeps_the_day_of_the_others() -> None:
     service = FakeService()
     for days in range(1, 12):
         service.put([row("a", 100)] if days > 1 else [row("a", 40), row("new", 7)], TODAY - timedelta(days=days))
@@ -316,7 +316,7 @@ async def test_adding_a_media_to_a_query_keeps_the_day_of_the_others() -> None:
     assert await polled(both, 2) == {"a": (40, 100), "new": (7, 0)}
 
 
-def test_a_media_without_expected_plays_has_one_series_instead_of_two() -> None:
+def test_a_video_without_expected_plays_has_one_series_instead_of_two() -> None:
     assert [SettledPlays(1, expected, None, None).series for expected in (None, 0)] == [1, 2]
 
 
@@ -345,7 +345,7 @@ def test_an_equal_day_stays_the_same_object() -> None:
     assert found.day is day
 
 
-def test_a_media_that_was_known_the_day_before_is_waited_for() -> None:
+def test_a_video_that_was_known_the_day_before_is_waited_for() -> None:
     yesterday = also(known(1, {"a": 30}, listed=None), "b", 1, CHANGING)
     days = [replace(each, listed=None) for each in BEFORE]
     known_before = [also(days[0], "b", 1, FINAL), *days[1:]]
@@ -356,7 +356,7 @@ def test_a_media_that_was_known_the_day_before_is_waited_for() -> None:
     assert numbers(found.day) == {"a": (30, 50)}, "b was added later"
 
 
-def test_the_length_of_a_media_is_that_of_its_newest_row() -> None:
+def test_the_length_of_a_video_is_that_of_its_newest_row() -> None:
     rows = {"a": MediaRecord(row("a", 30, media_duration=95), FINAL)}
     day = settled_day(
         replace(known(1, {}), records=rows), {used: known(used, {"a": 1}) for used in (2, 8, 9)}, [everything]

@@ -115,7 +115,7 @@ async def test_three_hundred_media_of_which_most_are_equal_settle_in_some_polls(
     assert calls[-2:] == [3, 3], "a listing that earlier rows complete is read once"
     assert sum(calls) <= 6 * len(calls)
     assert poller.snapshot.slices[slice_].record("never") is not None, (
-        "a media that is not on a complete listing is a zero"
+        "a video that is not on a complete listing is a zero"
     )
 
 
@@ -251,7 +251,7 @@ async def test_media_that_are_gone_are_not_kept_for_ever(gone: int) -> None:
     assert published_slice(poller, everything, service.now).rows.keys() == {each.media_id for each in left}
 
 
-async def test_a_media_that_takes_the_place_of_another_is_found_and_the_other_goes() -> None:
+async def test_a_video_that_takes_the_place_of_another_is_found_and_the_other_goes() -> None:
     service = Shuffling()
     slice_ = service.put(list(THREE_HUNDRED))
     poller = service.poller()
@@ -291,7 +291,7 @@ DOUBLED = [
 @pytest.mark.parametrize("listed", DOUBLED)
 @pytest.mark.parametrize("media", [ids("a", "b"), top(2), top(5), everything], ids=["ids", "top 2", "top 5", "all"])
 @pytest.mark.parametrize("play_date", [TODAY, YESTERDAY])
-async def test_of_two_rows_of_a_media_the_one_with_more_plays_counts_and_is_reported(
+async def test_of_two_rows_of_a_video_the_one_with_more_plays_counts_and_is_reported(
     listed: list[PlayRow], media: Media, play_date: object
 ) -> None:
     service = FakeService()
@@ -310,7 +310,7 @@ async def test_of_two_rows_of_a_media_the_one_with_more_plays_counts_and_is_repo
     assert "several rows" in problem.reason
 
 
-async def test_two_rows_of_a_media_are_distinguished_from_one_that_moved() -> None:
+async def test_two_rows_of_a_video_are_distinguished_from_one_that_moved() -> None:
     """Both readings return the same two rows, so the media has not moved."""
     service = FakeService()
     slice_ = service.put([*(row(f"m{n:03}", 1000 - n) for n in range(150)), row("m000", 3)])
@@ -327,8 +327,8 @@ async def test_two_rows_of_a_media_are_distinguished_from_one_that_moved() -> No
     assert (problem.media_id, problem.times) == ("m000", 1)
 
 
-async def test_a_media_that_moved_while_it_was_read_hides_no_other() -> None:
-    """A media is on both pages with growing numbers, and another on none: that one is not a zero."""
+async def test_a_video_that_moved_while_it_was_read_hides_no_other() -> None:
+    """A video is on both pages with growing numbers, and another on none: that one is not a zero."""
     service = FakeService()
     slice_ = service.put([row(f"m{n:03}", 1000 - n) for n in range(150)])
     reading = Counter[int]()

@@ -1,7 +1,7 @@
 """Prometheus restarts beside two exporters, one of which comes later, while a breakdown is not settled: nothing rings.
 
 Prometheus with the shipped rules and Alertmanager with the shipped configuration are real, the exporters are pages of
-numbers: each has half of the media of one account, and one media has dropped.
+numbers: each has half of the media of one account, and one video has dropped.
 """
 
 from __future__ import annotations

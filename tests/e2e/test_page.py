@@ -82,7 +82,7 @@ async def displayed(harness: Harness, prefix: str) -> AsyncGenerator[str]:
 
 @contextlib.asynccontextmanager
 async def exporter(*faults: Fault, polls: int = 3, prefix: str = "") -> AsyncGenerator[str]:
-    """An exporter with some polls, then faults; one media collapses on the compared day."""
+    """An exporter with some polls, then faults; one video collapses on the compared day."""
     collapsed = SimulatorOptions(incidents=(collapse(0, play_dates.play_date(NOON, 1)),))
     async with running_harness(
         collapsed, text=CONFIGURED, dimensions=DIMENSIONS, days_ago="[0, 1, 2, 8, 9]", expected="true"
@@ -224,7 +224,7 @@ async def test_without_scripts_it_filters_turns_pages_and_changes_the_language()
         assert not set(first) & set(second)
 
         await opened.follow(page.get_by_role("link", name="中文"))
-        assert await opened.texts("#media") == ["视频"]
+        assert await opened.texts("#media") == ["媒体"]
         assert await opened.texts("section[aria-labelledby=media] tbody th code") == second
 
 

@@ -123,7 +123,7 @@ async def test_incidents_can_be_replaced_while_the_simulator_runs(clock: Clock) 
         assert await plays(client) == pytest.approx(usual / 2, rel=0.02)
         for wrong, message in (
             ('["account@99"]', "'99' is neither a number of days ago"),
-            (f'["removal:{32 * "a"}@1"]', "the account has no media"),
+            (f'["removal:{32 * "a"}@1"]', "the account has no video"),
             ('"account@1"', "Expected `array`"),
             ("[1]", "Expected `str`"),
             ("", "truncated"),

@@ -156,7 +156,7 @@ def test_the_last_settled_day_is_yesterday_from_nine_on(hour: float, ago: int) -
         ("account:-٣٠%@1", "is not from -100%"),
         ("removal:-50%@1", "removal has no change; use media:-50%"),
         ("collapse:-50%@1", "collapse has no change"),
-        ("removal:hero@1", "'hero' is not the ID of a media, 32 hexadecimal digits"),
+        ("removal:hero@1", "'hero' is not the ID of a video, 32 hexadecimal digits"),
         ("os:iOS@31", "'31' is neither a number of days ago, 0 to 30, nor settled"),
         ("os:iOS@-1", "'-1' is neither"),
         ("os:iOS@²", "'²' is neither"),
@@ -164,9 +164,9 @@ def test_the_last_settled_day_is_yesterday_from_nine_on(hour: float, ago: int) -
         ("os:iOS@1..", "'' is neither"),
         ("os:iOS@1T24:00", "'24:00' is not a time of UTC+8 from 00:00 to 23:59"),
         ("os:iOS@1T", "'' is not a time"),
-        ("os:iOS@1T12:00..1T12:00", "it ends 1T12:00 days ago, before it begins"),
+        ("os:iOS@1T12:00..1T12:00", "it ends before it begins"),
         ("player:App@1", "'App' is not one of Native, Web, Android, iOS, Windows, macOS, Linux"),
-        ("os:iOS@1..3", "it ends 3 days ago, before it begins; write the earlier day first, as in @3..2"),
+        ("os:iOS@1..3", "it ends before it begins; write the earlier day first, as in @3..2"),
     ],
 )
 def test_an_invalid_incident_is_rejected_with_the_allowed_values(text: str, message: str) -> None:
@@ -178,7 +178,7 @@ def test_an_invalid_incident_is_rejected_with_the_allowed_values(text: str, mess
 
 def test_a_media_that_the_account_does_not_have_is_rejected() -> None:
     unknown = 32 * "a"
-    with pytest.raises(ValueError, match=f"incident 'removal': the account has no media {unknown}"):
+    with pytest.raises(ValueError, match=f"incident 'removal': the account has no video {unknown}"):
         Dataset(media=5, incidents=(parsed(f"removal:{unknown}@1"),))
 
 

@@ -60,7 +60,7 @@ def test_new_media_age_as_real_videos_do(days: int, middle: float, quartiles: tu
     assert sum(ratio > 1 for ratio in found) > 0.03 * len(found), "some grow"
 
 
-def test_before_its_release_a_media_has_no_plays_and_ends_without_a_fall() -> None:
+def test_before_its_release_a_video_has_no_plays_and_ends_without_a_fall() -> None:
     for media in RELEASES[::4]:
         released = first_full_day(media) - timedelta(days=1)
         assert plays(media, released - timedelta(days=1)) < 0.002 * media.popularity + 3

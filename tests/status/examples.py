@@ -84,7 +84,7 @@ def known(
 
 
 def weekly(plays: Mapping[str, tuple[float | None, ...]], *, newest: int = 1, **kwargs: object) -> list[SliceData]:
-    """Settled days of each media: the `newest`, the day before, the same two a week before; None: not a row."""
+    """Settled days of each video: the `newest`, the day before, the same two a week before; None: not a row."""
     days = (newest, newest + 1, newest + 7, newest + 8)
     return [
         known(ago, {m: numbers[i] for m, numbers in plays.items() if numbers[i] is not None}, **kwargs)  # type: ignore[arg-type]

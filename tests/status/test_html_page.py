@@ -179,7 +179,7 @@ def test_combinations_of_filters_with_different_days_are_counted() -> None:
 def test_play_dates_have_their_weekday_in_chinese() -> None:
     text = page(language="zh", reports=[report(EXPECTING)]).text
 
-    assert "2024-03-23 周六：1 个视频的播放次数不到预期的一半（共 1 个有预期值，只看预期不少于 100 次的）" in text
+    assert "2024-03-23 周六：1 个媒体的播放次数不到预期的一半（共 1 个有预期值，只看预期不少于 100 次的）" in text
     assert "最近定稿日：2024-03-23 周六" in text
 
 
@@ -235,10 +235,10 @@ def test_the_chinese_page_is_chinese() -> None:
     """
 
     assert set(re.findall(r"[A-Za-z][\w.-]*\w|[A-Za-z]", text, re.ASCII)) <= {*same.split(), *REGIONS}
-    assert "前 20 个视频（按播放次数排序），每 1 天 1 小时 1 分钟 1 秒一次" in text
+    assert "前 20 个媒体（按播放次数排序），每 1 天 1 小时 1 分钟 1 秒一次" in text
     assert "请检查到接入点的网络链路，或调大该账号的 timeout。" in text
     assert "timeout ×2（网络）" in text
-    assert "最近一次轮询没有全部得到应答（失败：" in text
+    assert "最近一次轮询没有全部得到响应（失败：" in text
     assert "2024-03-24 12:00:00（UTC+8）" in text
 
 
@@ -327,6 +327,21 @@ def test_links_keep_the_filters() -> None:
     assert "?account=main&media_sort=plays&media_page=2&per_page=2&lang=zh" in links
     assert "?account=main&days_ago=1&media_sort=plays&per_page=2&lang=en#slices" in links
     assert {"./metrics", "./api/v1/status", "./-/healthy", "./-/ready"} <= links
+
+
+@pytest.mark.parametrize(
+    ("language", "message", "shown"),
+    [
+        ("en", "Total is negative", "search courses: malformed: Total is negative"),
+        ("zh", "Total is negative", "search courses：malformed：Total 为负数"),
+        ("zh", "Please: no {}", "search courses：malformed：Please: no {}"),
+    ],
+)
+def test_why_a_search_failed_is_in_the_language_of_the_page(language: str, message: str, shown: str) -> None:
+    error = UpstreamError(message, code="malformed", kind=ErrorKind.MALFORMED)
+    failed = replace(observed(), metadata_failures={("main", "search courses"): error})
+
+    assert shown in Elements(Pages("/metrics").render(summarize(failed, Filters()), language).decode()).text
 
 
 def test_the_form_shows_the_filters() -> None:

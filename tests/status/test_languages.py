@@ -18,11 +18,29 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 import exporter
+from exporter.core import media_details
+from exporter.discovery import permits
 from exporter.errors import AccountPaused, CredentialsError, ErrorKind, QuotaExceeded, UpstreamError
 from exporter.status import languages
 from exporter.status.filters import FilterError, check, parse
 from exporter.status.languages import LANGUAGES, OWN_CODES, is_own, preferred, translated, words
-from exporter.vod import error_codes, network_errors, network_route, response_head, responses, tls_trust, transport
+from exporter.vod import (
+    categories,
+    error_codes,
+    media_source,
+    metadata_values,
+    network_errors,
+    network_route,
+    page_decoder,
+    player_metrics,
+    response_head,
+    responses,
+    row_values,
+    search_media,
+    tls_trust,
+    transport,
+    video_infos,
+)
 from exporter.vod.auth_breaker import AuthCircuitBreaker
 from exporter.vod.credentials.sources import Credentials, EnvSecret, SecretFile, validate_secret
 from exporter.vod.daily_quota import DailyQuota
@@ -186,7 +204,40 @@ def ours() -> Iterator[UpstreamError]:
         with pytest.raises(UpstreamError) as malformed:
             responses.decode_response(reply, PLAY_DATA, {}, now=NOW)
         yield malformed.value
-    yield responses.no_response("timeout", "no complete response within 10 s")
+    for number, encoding in ((201, ""), (200, "the compressed response ends before its checksum")):
+        with pytest.raises(UpstreamError) as malformed:
+            responses.decode_response(RawResponse(number, {}, b"", encoding), PLAY_DATA, {}, now=NOW)
+        yield malformed.value
+
+
+# The modules that reject responses, and those whose reasons for it reach the page.
+UNREADABLE = (
+    *(page_decoder, row_values, player_metrics, metadata_values, search_media, categories, video_infos, media_source),
+    *(media_details, permits),
+)
+
+
+def unreadable() -> Iterator[str]:
+    """Why a response of an action that the page shows cannot be used; a value is `{}`."""
+    for module in UNREADABLE:
+        for node in ast.walk(ast.parse(inspect.getsource(module))):
+            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
+                found = texts(ast.Module([ast.Expr(ast.Tuple([node.exc.args[0]]))], []))
+                # The others are names, advice, formats of a value, and what follows the name of a field or a category.
+                others = ("{} {}", "is ", "the response contains {}", "there is no category {}{}")
+                yield from (
+                    text for text in found if " " in text and not text.startswith(others) and not text.endswith(".")
+                )
+    for body in (b"", b"<html>", b"[]", b'{"QoeInfoList":1}', b'{"a":', b"x", b"[" * 100_000):
+        with pytest.raises(UpstreamError) as malformed:
+            page_decoder.decode(body, page=1, page_size=100, media_id=None)
+        yield malformed.value.message
+
+
+def test_why_a_response_cannot_be_used_has_a_chinese_translation() -> None:
+    reasons = set(unreadable())
+    assert len(reasons) > 25
+    assert [reason for reason in sorted(reasons) if not chinese("message", reason)] == []
 
 
 def test_messages_of_the_exporter_are_recognized_and_translated() -> None:

@@ -26,7 +26,10 @@ VALUES = {
 }
 KNOWN = PlayerView(QUERY, TARGET, up=True, published=PublishedBuckets(int(NOW) - 1_500, VALUES), lag=900.0, revisions=2)
 WAITING = PlayerView(
-    QUERY, PlayerTarget("main", "app-1000000", "mobile", "iOS"), error="no <permission>", advice="Ask <her>."
+    QUERY,
+    PlayerTarget("main", "app-1000000", "mobile", "iOS"),
+    error="Forbidden.RAM: no <permission>",
+    advice="Ask <her>.",
 )
 
 
@@ -59,7 +62,7 @@ def test_the_json_has_each_target() -> None:
     }
     assert (waiting["up"], waiting["error"], waiting["advice"], waiting["bucket"], waiting["os"]) == (
         False,
-        "no <permission>",
+        "Forbidden.RAM: no <permission>",
         "Ask <her>.",
         None,
         "iOS",
@@ -74,7 +77,7 @@ def test_the_page_shows_the_newest_bucket_and_what_is_not_known() -> None:
         "654, 1d before",
         "1.2 %",
         "0.99 s",
-        "no &lt;permission&gt;",
+        "<bdi>Forbidden.RAM</bdi>: <bdi>no &lt;permission&gt;</bdi>",
         "Ask &lt;her&gt;.",
     ):
         assert text in html
@@ -90,20 +93,28 @@ def test_without_players_there_is_no_section_and_no_field(language: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("error", "advice"),
+    ("code", "message", "advice"),
     [
-        ("no response from h: the connection timed out", "Check the endpoint, name resolution, proxy and firewall."),
         (
+            "connect",
+            "no response from h: the connection timed out",
+            "Check the endpoint, name resolution, proxy and firewall.",
+        ),
+        (
+            "calls_per_day",
             "account main: the calls left of calls_per_day (1 of 9) are kept for play data",
             "Raise limits.calls_per_day of the account, or poll players less often or with fewer targets.",
         ),
     ],
 )
-def test_errors_and_advice_of_the_exporter_are_chinese_on_the_chinese_page(error: str, advice: str) -> None:
-    failed = replace(WAITING, error=error, advice=advice)
-    assert error in page(failed)
+def test_errors_and_advice_of_the_exporter_are_chinese_on_the_chinese_page(
+    code: str, message: str, advice: str
+) -> None:
+    failed = replace(WAITING, error=f"{code}: {message}", advice=advice)
+    assert message in page(failed)
     html = page(failed, language="zh")
-    assert error not in html
+    assert code in html
+    assert message not in html
     assert advice not in html
 
 

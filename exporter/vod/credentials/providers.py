@@ -16,6 +16,8 @@ LIBRARY: Final = "alibabacloud_credentials"
 INSTALL_ROLES: Final = "from a checkout, pip install --require-hashes -r requirements/roles.txt"
 SESSION_NAME: Final = "aliyun-vod-exporter"
 METADATA_SERVICE: Final = "http://100.100.100.200"
+LARGEST_FILE: Final = 1024 * 1024
+"""Bytes of a file with a token or profiles, which are a few kB."""
 
 # The variables of Alibaba Cloud's SDKs, and those that ACK's webhook sets in pods with RRSA.
 _ROLE_ARN: Final = "ALIBABA_CLOUD_ROLE_ARN"

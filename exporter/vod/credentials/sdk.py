@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from exporter.secret_files import read_secret
 from exporter.vod.credentials.providers import (
+    LARGEST_FILE,
     LIBRARY,
     METADATA_SERVICE,
     AssumedRole,
@@ -38,8 +39,6 @@ _SESSION: Final = "exporter.vod.credentials.sdk_session"
 _CONNECT_TIMEOUT: Final = 5_000
 _READ_TIMEOUT: Final = 10_000
 _METADATA_TIMEOUT: Final = 2_000
-# Tokens and profiles are a few kB.
-_LARGEST_FILE: Final = 1024 * 1024
 # Loggers that get handlers at import, or that log URLs with tokens and signatures at debug level.
 _LOGGERS: Final = ("credentials", LIBRARY, "alibabacloud-tea", "urllib3")
 _SILENT: Final = logging.CRITICAL + 1
@@ -137,7 +136,7 @@ def _check_file(spec: CredentialProvider) -> None:
     if file is None:
         return
     with contextlib.suppress(FileNotFoundError):  # the library reports this itself
-        read_secret(file, most=_LARGEST_FILE)
+        read_secret(file, most=LARGEST_FILE)
 
 
 def _fetched(spec: CredentialProvider, start: Credentials | None, place: str) -> FetchedCredentials:

@@ -81,8 +81,8 @@ class BasicAuth:
     ) -> AuthResult:
         """Check an Authorization header (None: not sent) of a client address against the users' bcrypt hashes.
 
-        `program` is what programs of one address differ in. An unknown name takes as long as a known one: it is checked
-        against a user's hash, always the same one.
+        `program` identifies the program among those of one address. An unknown name takes as long as a known one: it is
+        checked against a user's hash, always the same one.
         """
         parsed = _parse_basic(authorization)
         if parsed is None:

@@ -39,6 +39,7 @@ HEADERS: Final = {
     ),
     "Referrer-Policy": "no-referrer",
 }
+_NO_HEADERS: Final[Mapping[str, str]] = {}
 _CHALLENGE: Final = 'Basic realm="aliyun-vod-exporter", charset="UTF-8"'
 
 
@@ -110,7 +111,7 @@ class _AccessControl:
             self._limit = limit
             self._bucket = TokenBucket(limit.interval, limit.burst, self._monotonic) if limit else None
         if limit and self._bucket and not self._bucket.take():
-            return _reject(429, "Too many requests.", {"Retry-After": str(math.ceil(limit.interval))})
+            return reject(429, "Too many requests.", {"Retry-After": str(math.ceil(limit.interval))})
         if not settings.users:
             return None
         authorization = Headers(scope=scope).get("authorization")
@@ -119,13 +120,14 @@ class _AccessControl:
         program = hash(tuple(header for header in scope["headers"] if header[0] != b"authorization"))
         result = await self._basic_auth.check(settings.users, authorization, address, program)
         if result is AuthResult.BUSY:
-            return _reject(503, "Too many passwords are being checked.", {"Retry-After": "1"})
+            return reject(503, "Too many passwords are being checked.", {"Retry-After": "1"})
         if result is AuthResult.REFUSED:
-            return _reject(401, "Unauthorized: a user name and password are needed.", {"WWW-Authenticate": _CHALLENGE})
+            return reject(401, "Unauthorized: a user name and password are needed.", {"WWW-Authenticate": _CHALLENGE})
         return None
 
 
-def _reject(status: int, text: str, headers: Mapping[str, str]) -> ASGIApp:
+def reject(status: int, text: str, headers: Mapping[str, str] = _NO_HEADERS) -> PlainTextResponse:
+    """The response to a request that no route sees."""
     return PlainTextResponse(f"{text}\n", status_code=status, headers={**HEADERS, **headers})
 
 

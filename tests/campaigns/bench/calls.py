@@ -88,7 +88,7 @@ async def _row(
     unplayed = [f"unplayed{i:024x}" for i in range(k - len(ranks))]
     ids = [*(ranked[rank] for rank in ranks), *unplayed]
     pages = ceil(len(ranked) / PAGE_SIZE)
-    # A client that knew the position of each media would request just these pages, and each media without plays.
+    # A client that knew the position of each video would request just these pages, and each video without plays.
     clairvoyant = len({rank // PAGE_SIZE for rank in ranks}) + len(unplayed)
     row = Row(
         wanted=k,
@@ -114,7 +114,7 @@ async def _calls_for(simulator: Simulator, url: str, clock: Clock, ids: Sequence
         await exporter.poll(query)
         calls = len(simulator.request_log.calls)
         assert exporter.reports()[0].result == "success"
-        assert len(await harness.plays()) == len(ids), "every media is known, be it a zero"
+        assert len(await harness.plays()) == len(ids), "every video is known, be it a zero"
         assert (await _saved(harness))["sweep"] == max(0, len(ids) - calls)
         return calls
 

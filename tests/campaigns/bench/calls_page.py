@@ -25,8 +25,8 @@ make calls      # counts everything again and writes this page, in a minute or t
 A query wants K media of one day, whose result set has so many media with plays, in P pages of 100. If K is more than
 there are media with plays, the rest of the K was never played: their zeros have to be confirmed, too.
 
-* **fewest**: the lower bound, the calls needed if the page of each wanted media were known beforehand: one for each of
-  those pages and for each wanted media without plays, or all P pages (at least one) where that is less.
+* **fewest**: the lower bound, the calls needed if the page of each wanted video were known beforehand: one for each of
+  those pages and for each wanted video without plays, or all P pages (at least one) where that is less.
 * **first time**: nothing is known of the account. At most min(K, P) + 2 calls.
 * **P known**: the total of another finished day is known, which is about the length of this result set. At most
   min(K, P) + 1.

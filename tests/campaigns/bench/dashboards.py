@@ -85,7 +85,7 @@ def sections() -> list[Section]:
                     sizes.append(Row(called, answers[largest] / 1e3, "kB", goal=goals[1], note=largest))
     method = (
         f"Simulator, exporter and Prometheus with the shipped rules; plays of five filters and five days, of {_DAYS}"
-        f" days of the 20 most played media, and {_DAYS} days of history of one media and of the records. A load is"
+        f" days of the 20 most played media, and {_DAYS} days of history of one video and of the records. A load is"
         " all queries of variables, annotations and panels outside collapsed rows, for a screen of 1920 pixels, while"
         " nothing is scraped."
     )
@@ -166,7 +166,7 @@ def _rests(server: Prometheus) -> bool:
 
 
 def _history(folder: Path, port: int) -> None:
-    """What Prometheus would have of the past: of one media, and the recorded sums, which `backfill` does not write."""
+    """What Prometheus would have of the past: of one video, and the recorded sums, which `backfill` does not write."""
     (folder / "records.txt").write_text("\n".join([*_records(time.time()), "# EOF", ""]))
     labels = ("--label=job=aliyun-vod", f"--label=instance=127.0.0.1:{port}")
     backfill = f"-m exporter backfill --query=one --days={_DAYS} --step=1m --blocks=tsdb".split()

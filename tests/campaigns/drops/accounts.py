@@ -32,7 +32,7 @@ _APART: Final = 37
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """Plays of a media on a settled day; None where nothing is published."""
+    """Plays of a video on a settled day; None where nothing is published."""
 
     plays: int | None
     expected: float | None

@@ -119,7 +119,7 @@ OTHER: Final = Alert("MediaPlaysGone", "n")
         ([set(), {OTHER}, {GONE}, set(), {GONE}], Score(1, 1, 1, 0, 1, 1, 4)),
     ],
 )
-def test_alerts_about_one_media_are_scored(firing: list[set[Alert]], expected: Score) -> None:
+def test_alerts_about_one_video_are_scored(firing: list[set[Alert]], expected: Score) -> None:
     assert score(of(incident("removal", media_id="m")), firing) == expected
 
 

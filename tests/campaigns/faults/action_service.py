@@ -34,7 +34,7 @@ PLAYER_FIELDS: Final = {
     "aliyun_vod_player_first_frame_seconds": ("FirstFrame", 1_000),
     "aliyun_vod_player_stutter_play_ratio": ("StuckCountRate", 1),
 }
-# That a media does not exist is said in the list that is there for it.
+# That a video does not exist is said in the list that is there for it.
 _VARIANTS: Final = Variants(not_found="never")
 _ZONED: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 

@@ -116,7 +116,7 @@ def _valid_response_fault(name: str, act: Callable[[Exchange], Any]) -> Fault:
     return Fault(name, Family.ANSWER, None, 1, act)
 
 
-# Literals that are not numbers a media can have: the field is absent, the rest of the row counts.
+# Literals that are not numbers a video can have: the field is absent, the rest of the row counts.
 NO_NUMBERS: Final = {
     "NaN": "NaN",
     "Infinity": "Infinity",

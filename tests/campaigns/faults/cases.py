@@ -75,7 +75,7 @@ def impossible(case: Case) -> str:
         return "an endpoint gets another name by a reload or a restart only"
     if fault.connection_fault is not ConnectionFault.NONE and case.moment in OF_A_PAGE:
         return "a connection is not one of a page"
-    if fault.name == "the whole list for one media" and (
+    if fault.name == "the whole list for one video" and (
         case.selection is not Selection.IDS or case.moment is Moment.FIRST_POLL
     ):
         return "no media is requested by its ID then"

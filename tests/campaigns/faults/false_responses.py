@@ -53,7 +53,7 @@ def _other_media(exchange: Exchange) -> Payload:
 
 
 def _unfiltered(exchange: Exchange) -> Payload:
-    """The whole listing for a request for one media."""
+    """The whole listing for a request for one video."""
     if exchange.call.media_id is None:
         raise NotApplicable
     return {**exchange.payload, "TotalCount": len(exchange.listed()), "QoeInfoList": exchange.listed()[:100]}
@@ -117,7 +117,7 @@ def faults() -> tuple[Fault, ...]:
         _false_response("every row twice", _repeated),
         _false_response("every row twice, with other numbers", _contradicted),
         _false_response("rows of a stranger", _other_media),
-        _false_response("the whole list for one media", _unfiltered),
+        _false_response("the whole list for one video", _unfiltered),
         _false_response("no rows of those counted", _empty_page),
         _false_response("least first", _reversed_order),
         _false_response("a list without end", _endless_listing, endless=True),

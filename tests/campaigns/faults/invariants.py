@@ -46,7 +46,7 @@ def _finding(found: Iterator[str | None]) -> Finding:
 
 
 def only_returned_numbers(evidence: Evidence) -> Iterator[str | None]:
-    """Every number of a media was returned by the service, or is the zero of a media without plays."""
+    """Every number of a video was returned by the service, or is the zero of a video without plays."""
     for name, scrape in _scrapes(evidence):
         for sample in scrape.samples:
             if sample.name == "aliyun_vod_slice_media":
@@ -83,7 +83,7 @@ def no_number_on_another_day(evidence: Evidence) -> Iterator[str | None]:
 
 
 def no_half_poll(evidence: Evidence) -> Iterator[str | None]:
-    """All numbers of a media on a date are from one row; without plays they are three zeros."""
+    """All numbers of a video on a date are from one row; without plays they are three zeros."""
     for name, scrape in _scrapes(evidence):
         for row_key, numbers in scrape.plays.items():
             rows = evidence.returned.rows[row_key]
@@ -112,7 +112,7 @@ def nothing_lost(evidence: Evidence) -> Iterator[str | None]:
             continue  # that day is not shown any more
         news = evidence.returned.rows[row_key][evidence.returned_before.get(row_key, 0) :]
         now = after.get(row_key)
-        # A media of the listing may be gone; a page of a top may show media with more plays.
+        # A video of the listing may be gone; a page of a top may show media with more plays.
         overtaken = evidence.case.selection is Selection.TOP and evidence.good > 0
         renewed = overtaken or updated[0].get(row_key[0]) != updated[1][row_key[0]]
         right = (
@@ -247,7 +247,7 @@ def recovers(evidence: Evidence) -> Iterator[str | None]:
 
 
 def _as_good(evidence: Evidence) -> dict[RowKey, RowKey]:
-    """Places at the end of a top that a media with equally many plays may take."""
+    """Places at the end of a top that a video with equally many plays may take."""
     if evidence.case.selection is not Selection.TOP:
         return {}
     shown, plays = evidence.recovered.plays, "aliyun_vod_media_plays"

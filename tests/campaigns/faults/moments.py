@@ -6,10 +6,12 @@ import asyncio
 import os
 import tempfile
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from exporter.reload import poll_jobs
+from exporter.jobs import Job
+from exporter.reload import poll_id
 from exporter.scheduler import Scheduler
 from tests.campaigns.faults.case_context import CaseRun, Mark, Passed
 from tests.campaigns.faults.cases import Moment
@@ -61,7 +63,8 @@ async def while_shutting_down(run: CaseRun) -> Passed:
         await run.break_()
         async with run.exporting(storage, broken=True) as exporter:
             begun = await run.scraped(exporter)
-            async with Scheduler(poll_jobs(exporter, exporter.queries), exporter.states):
+            polls = [Job(poll_id(query.name), query.every, partial(exporter.poll, query)) for query in exporter.queries]
+            async with Scheduler(polls, exporter.states):
                 if case.fault.connection_fault in (
                     ConnectionFault.NONE,
                     ConnectionFault.CLOSED,

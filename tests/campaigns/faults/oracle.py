@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# The metrics of one media in one slice, and the API field of each.
+# The metrics of one video in one slice, and the API field of each.
 FIELDS: Final = {
     "aliyun_vod_media_plays": "PlaySuccessVv",
     "aliyun_vod_media_viewers": "DAU",
@@ -22,7 +22,7 @@ ZEROS: Final = {
     "aliyun_vod_media_viewers": 0.0,
     "aliyun_vod_media_play_duration_seconds": 0.0,
 }
-"""The numbers of a media without plays; it has none per viewer."""
+"""The numbers of a video without plays; it has none per viewer."""
 
 Numbers = dict[str, float]
 """By metric; what was not given is not there."""

@@ -28,7 +28,7 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class Scrape:
-    """A scrape at `at` (seconds since 1970); `plays`: the numbers of each media on each date."""
+    """A scrape at `at` (seconds since 1970); `plays`: the numbers of each video on each date."""
 
     at: float
     text: str

@@ -94,7 +94,7 @@ PLANTED: dict[str, tuple[Planted, str]] = {
         lambda e: replace(e, returned_before=dict.fromkeys(e.returned_before, 99)),
         "play_data_go_on",
     ),
-    "a media never returned": (
+    "a video never returned": (
         _after(r'^(aliyun_vod_media_plays\{.*days_ago="0".*\}) .*$', r"\1 66600666"),
         "only_returned_numbers",
     ),

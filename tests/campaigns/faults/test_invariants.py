@@ -154,7 +154,7 @@ PLANTED: dict[str, tuple[Planted, set[str]]] = {
         {"query_state_is_right"},
     ),
     "not up again": (_recovered(_sub(r'^(aliyun_vod_query_up\{query="q"\}) .*$', r"\1 0")), {"recovers"}),
-    "a media not requested": (
+    "a video not requested": (
         lambda evidence: replace(evidence, wanted=frozenset(list(evidence.wanted)[1:])),
         {"recovers"},
     ),

@@ -72,8 +72,8 @@ def memory() -> None:
     described, _ = tracemalloc.get_traced_memory()
     found = frozenset(details)
     in_sets, _ = tracemalloc.get_traced_memory()
-    _line(f"\n{(described - before) / len(details):.0f} bytes a media for its details, with ID and title")
-    _line(f"{(in_sets - described) / len(found):.0f} bytes a media for the set of those found")
+    _line(f"\n{(described - before) / len(details):.0f} bytes a video for its details, with ID and title")
+    _line(f"{(in_sets - described) / len(found):.0f} bytes a video for the set of those found")
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ class FinalNumbers:
         return self._of(selection).get(media_id, UNPLAYED)
 
     def plays(self, selection: Selection) -> dict[str, float]:
-        """The plays of every media that has any."""
+        """The plays of every video that has any."""
         return {media_id: dict(row)[PLAYS] for media_id, row in self._of(selection).items()}
 
     def _of(self, selection: Selection) -> dict[str, Row]:
@@ -206,7 +206,7 @@ def _final_media(media: Media, slice_: Slice, final: FinalNumbers) -> set[str]:
         case ByIds(ids):
             return {*ids} & played.keys()
         case Top(n, _):
-            # A media at the end of the top may be missing if another has equally many plays.
+            # A video at the end of the top may be missing if another has equally many plays.
             least = sorted(played.values(), reverse=True)[:n][-1] if played else 0
             return {media_id for media_id, plays in played.items() if plays > least}
         case Everything():

@@ -73,7 +73,7 @@ def storage(ran: tuple[Soak, Observations], tmp_path: Path) -> Path:
 
 
 def _settled(slices: Iterable[SliceData]) -> tuple[SliceData, str, MediaRecord]:
-    """A media with plays on a settled day."""
+    """A video with plays on a settled day."""
     return next(
         (data, media_id, record)
         for data in slices

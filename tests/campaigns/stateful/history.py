@@ -77,7 +77,7 @@ _listings: st.SearchStrategy[list[PlayRow]] = st.just([]) | st.lists(
 )
 # An index into the published slices.
 _places = st.integers(0, 11)
-# Which call fails: one media, one page (1 or 2), or every call.
+# Which call fails: one video, one page (1 or 2), or every call.
 _where = st.sampled_from([1, 2]) | st.sampled_from(MEDIA) | st.none()
 _errors = st.sampled_from(
     [

@@ -73,7 +73,7 @@ def check_slice(published: PublishedSlice, model: Model, *, stale_after: float, 
 def check_media_info(current: Publication) -> None:
     """Title and duration are published once for every published media, and for no other."""
     allowed = [(each.account, each.media_id) for each in current.media]
-    assert len(allowed) == len(set(allowed)), "a media is described twice"
+    assert len(allowed) == len(set(allowed)), "a video is described twice"
     rows = {(each.slice.account, media_id) for each in current.slices for media_id in each.rows}
     assert set(allowed) == rows, "the media that are described are not those that are shown"
     titles = {(p.slice.account, m, row.title) for p in current.slices for m, row in p.rows.items() if row is not None}
@@ -94,7 +94,7 @@ def check_series_limit(current: Publication, whole: Publication, series_limit: i
             plays[key] = max(plays.get(key, 0), (row.plays if row else None) or 0)
     lost = plays.keys() - kept
     most_lost, least_kept = max(map(plays.__getitem__, lost), default=0), min(map(plays.__getitem__, kept), default=0)
-    assert not kept or most_lost <= least_kept, "a media with more plays is left out"
+    assert not kept or most_lost <= least_kept, "a video with more plays is left out"
     for published, before in zip(current.slices, whole.slices, strict=True):
         account = published.slice.account
         assert published.rows == {m: row for m, row in before.rows.items() if (account, m) in kept}

@@ -43,7 +43,7 @@ def start(day: date) -> float:
 
 @dataclass
 class AllowedRows:
-    """The allowed rows of a media in a slice: one of `rows`; `at`: when it was certainly observed last.
+    """The allowed rows of a video in a slice: one of `rows`; `at`: when it was certainly observed last.
 
     `same`: how many times in a row, since the day could be final, its numbers were as before; None: not certain.
     """
@@ -91,13 +91,13 @@ class SliceModel:
     settled: tuple[frozenset[Media], dict[str, PlayRow | None]] | None = None
 
     def allowed(self, media_id: str) -> AllowedRows:
-        """The allowed rows of a media."""
+        """The allowed rows of a video."""
         return self.media.setdefault(media_id, AllowedRows())
 
 
 @dataclass
 class Model:
-    """The expected data of every media by slice; `saved`: what a restart restores."""
+    """The expected data of every video by slice; `saved`: what a restart restores."""
 
     queries: tuple[Query, ...]
     universe: frozenset[str]

@@ -140,7 +140,7 @@ def test_a_request_for_settled_data_is_found(history: History) -> None:
         history.a_poll_succeeds(0)
 
 
-def test_a_zero_of_a_media_that_is_not_queried_is_found(history: History) -> None:
+def test_a_zero_of_a_video_that_is_not_queried_is_found(history: History) -> None:
     history.the_configuration_is_reloaded((replace(QUERY, media=Everything()),), 48, 200_000)
     history.a_poll_succeeds(0)
     current = history._publication()  # noqa: SLF001  # as above
