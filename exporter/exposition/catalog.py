@@ -59,7 +59,7 @@ _SETTLED_DAY: Final = _SLICE[:-1]
 _SETTLED_PLAYS: Final = _PLAY[:-1]
 
 ZERO_ROW: Final = zero_row("")
-"""The row to render for a media without plays; labels are not taken from it."""
+"""The row to render for a video without plays; labels are not taken from it."""
 
 
 def _play(attribute: str, name: str, help_: str) -> tuple[str, Family[PlayRow]]:
@@ -96,7 +96,7 @@ PLAY_BY_FIELD: Final = dict(
         ),
     )
 )
-"""The metrics of a media on a day, by attribute of PlayRow; `fetch` prints the same fields in the same order."""
+"""The metrics of a video on a day, by attribute of PlayRow; `fetch` prints the same fields in the same order."""
 PLAY: Final = tuple(PLAY_BY_FIELD.values())
 
 SETTLED_PLAYS: Final[tuple[Family[SettledPlays], ...]] = (
@@ -128,7 +128,7 @@ MEDIA: Final[tuple[Family[PublishedMedia], ...]] = (
         lambda media: None if media.title is None else 1,
     ),
 )
-"""The metrics of a media whatever the day; labels after `media_id` are attributes of PublishedMedia."""
+"""The metrics of a video whatever the day; labels after `media_id` are attributes of PublishedMedia."""
 
 SLICE: Final[tuple[Family[PublishedSlice], ...]] = (
     _family(

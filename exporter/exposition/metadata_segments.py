@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from exporter.exposition.catalog import Metric
     from exporter.exposition.gzip_segments import DeflateSegment
 
-    # Labels after the media ID, and the value, of each series of a media.
+    # Labels after the media ID, and the value, of each series of a video.
     Series = Callable[[PublishedMetadata], Sequence[tuple[str, float]]]
 
 # Formatting this many media holds the GIL for some milliseconds.

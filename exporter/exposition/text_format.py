@@ -118,24 +118,24 @@ def settled_row_label_affixes(day: SettledDay) -> tuple[str, str]:
 
 
 def media_label_affixes(account: str) -> str:
-    """The label text of a media, before its media ID."""
+    """The label text of a video, before its media ID."""
     return f'{{account="{escaped(account)}",media_id="'
 
 
 def row_labels(around: tuple[str, str], media_id: str) -> str:
-    """The label text of a media in a slice, from the slice's `row_label_affixes`."""
+    """The label text of a video in a slice, from the slice's `row_label_affixes`."""
     before, after = around
     return f"{before}{escaped(media_id)}{after}"
 
 
 def media_labels(metric: Metric, media: PublishedMedia) -> str:
-    """The label text of a media in a metric of `catalog.MEDIA`."""
+    """The label text of a video in a metric of `catalog.MEDIA`."""
     (middle,) = media_label_middles(metric, [media])
     return f'{media_label_affixes(media.account)}{middle}"}}'
 
 
 def media_label_middles(metric: Metric, media: Sequence[PublishedMedia]) -> Sequence[str]:
-    """The label text of each media between `media_label_affixes` and the last quote: its ID, then its own labels."""
+    """The label text of each video between `media_label_affixes` and the last quote: its ID, then its own labels."""
     middles = escaped_each([each.media_id for each in media])
     for name in metric.labels[len(MEDIA_LABELS) :]:
         values = escaped_each([getattr(each, name) or "" for each in media])
