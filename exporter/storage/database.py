@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import sqlite3
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -13,7 +12,8 @@ from exporter.storage import codec
 from exporter.storage.file import APPLICATION_ID, SQLITE_ERRORS, locked, unusable
 from exporter.storage.file_errors import MOVE_AWAY, refusal
 from exporter.storage.media_table import StoredMedia, read_media, write_media
-from exporter.storage.read_only import check_pages, check_side_files, heads, recent, spent
+from exporter.storage.open_files import Changes, FileLost, OpenFiles, SideFilesLost
+from exporter.storage.read_only import check_pages, check_side_files, content_fault, heads, recent, spent
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -52,10 +52,6 @@ class WriteBatch:
         )
 
 
-class SideFilesLost(OSError):
-    """The -wal or -shm file was removed or replaced; it was created again, and nothing is lost."""
-
-
 class Database:
     """The tables of a file that is locked, checked and migrated."""
 
@@ -63,8 +59,18 @@ class Database:
         self._connection = connection
         self._path = path
         self._real = real
-        self._opened = real.stat()
-        self._opened_side_files = self._side_files()
+        self._files = OpenFiles(path, real)
+
+    def close(self) -> None:
+        """Close it; SQLite moves the content of the -wal to the file, unless that one is lost."""
+        with contextlib.ExitStack() as stack:
+            try:
+                self._check_files()
+            except FileLost:
+                stack.enter_context(self._files.left_alone())
+            except (sqlite3.Error, OSError):
+                pass  # nothing that could be done about it
+            self._connection.close()
 
     def calls(self) -> dict[str, tuple[date, int]]:
         """By account the last day with calls, and their number. Raises StartError."""
@@ -92,10 +98,13 @@ class Database:
 
     def write(self, batch: WriteBatch, oldest: date | None = None) -> None:
         """Write a batch and delete days before `oldest`. Writes all or nothing; raises sqlite3.Error, OSError."""
-        # SQLite would keep writing to a file that was unlinked.
-        if not os.path.samestat(self._real.stat(), self._opened):
-            raise OSError(errno.ESTALE, "another file has taken its place", str(self._path))
-        self._check_side_files()
+        self._check_files()
+        try:
+            self._write(batch, oldest)
+        finally:
+            self._files.remember()
+
+    def _write(self, batch: WriteBatch, oldest: date | None) -> None:
         with _transaction(self._connection) as connection:
             if oldest is not None:
                 connection.execute("DELETE FROM slice WHERE play_date < ?", [oldest.isoformat()])
@@ -108,30 +117,46 @@ class Database:
                 [codec.encode_calls(account, day, calls) for account, (day, calls) in batch.calls.items()],
             )
 
-    def _check_side_files(self) -> None:
-        """Create the -wal and -shm again where they were removed or replaced. Raises SideFilesLost, sqlite3.Error.
+    def _check_files(self) -> None:
+        """Find changes that another program has made to the files, which SQLite does not detect, before writing.
 
-        SQLite would keep using the ones it has opened, but the next process that opens the file would not see them.
+        Raises FileLost; SideFilesLost, after which writing continues; sqlite3.Error, OSError.
         """
-        if self._side_files() == self._opened_side_files:
+        changes = self._files.changes()
+        if not any(changes):
             return
-        # When it leaves WAL mode, SQLite writes the content of the -wal to the file.
-        self._connection.execute("PRAGMA journal_mode = DELETE")
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("SELECT 1 FROM slice").fetchone()
-        self._opened_side_files = self._side_files()
-        raise SideFilesLost(errno.ESTALE, "its -wal or -shm was removed or replaced", str(self._path))
+        if changes.wal or changes.shm:
+            self._files.discard_index()
+        if changes.side_files_removed:
+            if changes.main or changes.wal:
+                raise self._files.lost(errno.ESTALE, "another program has changed it")
+            # SQLite would keep using the removed ones, which the next process would not see.
+            # When it leaves WAL mode, it writes the content of the -wal to the file.
+            self._connection.execute("PRAGMA journal_mode = DELETE")
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("SELECT 1 FROM slice").fetchone()
+        elif changes.main or changes.wal:
+            self._open_again()
+        self._files.remember()
+        if changes != Changes(main=True):
+            raise SideFilesLost(errno.ESTALE, "its -wal or -shm was removed or changed", str(self._path))
 
-    def _side_files(self) -> tuple[tuple[int, int] | None, ...]:
-        return tuple(_identity(self._real.with_name(f"{self._real.name}{suffix}")) for suffix in ("-wal", "-shm"))
+    def _open_again(self) -> None:
+        """Open what is there now, without what SQLite holds in memory. Raises FileLost where that is not our data."""
+        # SQLite removes the -wal of a file without content.
+        if not self._real.stat().st_size or content_fault(self._path, f"{self._real.as_uri()}?mode=ro"):
+            raise self._files.lost(errno.ESTALE, "another program has overwritten it")
+        connection = _connected(self._real)
+        _settings(connection, self._path)
+        connection.execute("SELECT 1 FROM slice").fetchone()
+        self._connection.close()
+        self._connection = connection
 
 
-def _identity(file: Path) -> tuple[int, int] | None:
-    try:
-        found = file.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino
+def _connected(real: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(real, timeout=_BUSY_SECONDS, isolation_level=None)
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
 
 
 @contextlib.contextmanager
@@ -140,17 +165,14 @@ def opened(path: Path, *, migrations: Sequence[Migration]) -> Generator[Database
     with locked(path) as real, contextlib.ExitStack() as stack:
         try:
             check_side_files(path, real)
-            connection = stack.enter_context(
-                contextlib.closing(sqlite3.connect(real, timeout=_BUSY_SECONDS, isolation_level=None))
-            )
-            connection.execute("PRAGMA foreign_keys = ON")
+            connection = stack.enter_context(contextlib.closing(_connected(real)))
             check_pages(connection, path)
             _migrate(connection, path, migrations)
             _settings(connection, path)
             for _ in heads(connection):
                 pass  # a corrupt file is neither written to nor are days deleted from it
             connection.execute("SELECT 1 FROM slice").fetchone()  # creates the -wal and -shm
-            database = Database(connection, path, real)
+            database = stack.enter_context(contextlib.closing(Database(connection, path, real)))
             database.calls()
             database.write(WriteBatch())
         except SQLITE_ERRORS as error:

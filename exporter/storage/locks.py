@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 # A byte beyond the end of any file; SQLite locks bytes just above 1 GiB and never this one.
 _LOCKED_BYTE: Final = 1 << 62
+# The bytes that SQLite locks, all of them while it has the file for itself (its SHARED_FIRST and SHARED_SIZE).
+_SHARED_FIRST: Final = (1 << 30) + 2
+_SHARED_SIZE: Final = 510
 
 
 @contextlib.contextmanager
@@ -70,3 +73,14 @@ def _lock_inode(file: int) -> None:
         if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
             raise
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # kernels and sandboxes without these locks
+
+
+@contextlib.contextmanager
+def without_checkpoint(real: Path) -> Generator[None]:
+    """Meanwhile SQLite closes the file without moving its -wal into it, which takes a lock of the whole file."""
+    with real.open("rb", buffering=0) if real.is_file() else contextlib.nullcontext() as file:
+        if file is not None:
+            lock = struct.pack("hhqqi", fcntl.F_RDLCK, os.SEEK_SET, _SHARED_FIRST, _SHARED_SIZE, 0)
+            with contextlib.suppress(OSError):  # kernels and sandboxes without these locks
+                fcntl.fcntl(file, fcntl.F_OFD_SETLK, lock)
+        yield

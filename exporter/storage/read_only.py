@@ -102,9 +102,9 @@ def check_side_files(path: Path, real: Path) -> None:
     with contextlib.suppress(PermissionError):
         if not is_readable(wal):
             raise of_another_file(path, wal, "is damaged or not of SQLite")
-    reason = _fault(path, f"{real.as_uri()}?mode=ro")
+    reason = content_fault(path, f"{real.as_uri()}?mode=ro")
     if reason is not None:
-        is_corrupt_itself = _fault(path, f"{real.as_uri()}?mode=ro&immutable=1") is not None
+        is_corrupt_itself = content_fault(path, f"{real.as_uri()}?mode=ro&immutable=1") is not None
         raise reason if is_corrupt_itself else of_another_file(path, wal, _OF_ANOTHER)
 
 
@@ -118,7 +118,7 @@ def _is_void(journal: Path) -> bool:
         return file.read(1) == b"\0"
 
 
-def _fault(path: Path, uri: str) -> StartError | None:
+def content_fault(path: Path, uri: str) -> StartError | None:
     """What is wrong with the content, if anything. Raises sqlite3.OperationalError if it cannot be read now."""
     try:
         with _connected(uri) as connection:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from exporter.storage.database import Database, SideFilesLost, WriteBatch, opened
+from exporter.storage.database import Database, WriteBatch, opened
 from exporter.storage.migrations import MIGRATIONS
+from exporter.storage.open_files import FileLost, SideFilesLost
 from exporter.storage.retention import retention_cutoff
 
 if TYPE_CHECKING:
@@ -195,8 +196,8 @@ class Storage:
             advice = next((text for kind, text in _ADVICE.items() if code.startswith(kind)), "Check its disk.")
             if isinstance(error, SideFilesLost):
                 advice = "Leave the -wal and -shm beside it alone while the exporter runs."
-            elif isinstance(error, OSError):
-                advice = "Restart the exporter, which creates the file again."
+            elif isinstance(error, FileLost):
+                advice = "Put it back, or restart the exporter, which uses the file that is there or creates one."
             is_known = isinstance(error, sqlite3.Error | OSError)
             _log.error(
                 "storage failing",

@@ -1,9 +1,10 @@
-"""A process to kill or to run out of disk: `python -m tests.storage.child hold|polls|full FILE`."""
+"""A process to kill or to run out of disk: `python -m tests.storage.child hold|polls|full|cut FILE`."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import resource
 import sys
 from datetime import date, timedelta
@@ -58,5 +59,18 @@ async def full(storage_file: StorageFile) -> None:
     print(json.dumps({"failures": storage_file.meter.failures, "meanwhile": meanwhile, "logs": logs}))  # noqa: T201 - likewise
 
 
+async def cut(storage_file: StorageFile) -> None:
+    """Cut the -shm to several lengths while the file is open; print the number of failures and the logs."""
+    shm = storage_file.path.with_name("state.db-shm")
+    with capture_logs() as logs:
+        async with storage_file.opened() as storage:
+            for number, size in enumerate((0, 100, 4096, 32767), start=1):
+                await storage.save(poll(2 * number))
+                os.truncate(shm, size)
+                await storage.save(poll(2 * number + 1))
+            os.truncate(shm, 0)
+    print(json.dumps({"failures": storage_file.meter.failures, "logs": logs}))  # noqa: T201 - read by the test
+
+
 if __name__ == "__main__":
-    asyncio.run({"hold": hold, "polls": polls, "full": full}[sys.argv[1]](StorageFile(Path(sys.argv[2]))))
+    asyncio.run({"hold": hold, "polls": polls, "full": full, "cut": cut}[sys.argv[1]](StorageFile(Path(sys.argv[2]))))

@@ -240,7 +240,7 @@ async def test_data_of_a_failed_write_is_written_later(storage_file: StorageFile
 
     assert [entry["event"] for entry in logs] == ["storage failing", "storage recovered"]
     assert "No such file" in logs[0]["error"]
-    assert "Restart the exporter" in logs[0]["advice"]
+    assert "restart the exporter" in logs[0]["advice"]
     assert by_slice(await storage_file.everything()) == by_slice([some(4, day=YESTERDAY), some(3, day=TODAY)])
     async with storage_file.opened() as storage:
         assert storage.calls_spent("main", TODAY) == 5
@@ -298,7 +298,7 @@ async def test_removed_side_files_are_counted_and_created_again(
                 assert elsewhere.execute("SELECT count(*) FROM slice").fetchone() == (2,)
 
     assert [entry["event"] for entry in logs] == ["storage failing", "storage recovered"]
-    assert "its -wal or -shm was removed or replaced" in logs[0]["error"]
+    assert "its -wal or -shm was removed or changed" in logs[0]["error"]
     assert "while the exporter runs" in logs[0]["advice"]
     assert by_slice(await storage_file.everything()) == by_slice([some(1, day=YESTERDAY), some(3, day=TODAY)])
 

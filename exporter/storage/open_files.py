@@ -1,0 +1,127 @@
+"""The files of an open database: whether another program has changed them since they were last written."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from exporter.storage.locks import without_checkpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+
+_WAL_HEADER_BYTES: Final = 32
+
+
+class FileLost(OSError):
+    """The file was removed, replaced or overwritten: nothing may be written to what is there now."""
+
+
+class SideFilesLost(OSError):
+    """The -wal or -shm file was removed, replaced or overwritten; both are usable again."""
+
+
+class _State(NamedTuple):
+    """One file; the `stamp` changes with its content."""
+
+    identity: tuple[int, int]
+    size: int
+    stamp: int | bytes
+
+
+_MISSING: Final = _State((0, 0), 0, b"")
+
+
+class Changes(NamedTuple):
+    """What another program has changed; the file itself is still there."""
+
+    main: bool = False
+    wal: bool = False
+    shm: bool = False
+    side_files_removed: bool = False
+
+
+class OpenFiles:
+    """The file, its -wal and its -shm, as SQLite has them open."""
+
+    def __init__(self, path: Path, real: Path) -> None:
+        self._path = path
+        self._real = real
+        self._wal, self._shm = (real.with_name(f"{real.name}{suffix}") for suffix in ("-wal", "-shm"))
+        self.remember()
+
+    def remember(self) -> None:
+        """Take the present files as written by SQLite; called after each transaction. Raises OSError."""
+        self._known = self._states()
+
+    def changes(self) -> Changes:
+        """What has changed since then. Raises FileLost where the file was removed or replaced, OSError."""
+        (main, wal, shm), (known, known_wal, known_shm) = self._states(), self._known
+        if main == _MISSING:
+            raise self.lost(errno.ENOENT, os.strerror(errno.ENOENT))
+        if main.identity != known.identity:
+            raise self.lost(errno.ESTALE, "another file has taken its place")
+        is_wal_open, is_shm_open = wal.identity == known_wal.identity, shm.identity == known_shm.identity
+        return Changes(
+            main != known,
+            # Another process may have added to it by SQLite.
+            is_wal_open and (wal.stamp != known_wal.stamp or wal.size < known_wal.size),
+            is_shm_open and shm.size < known_shm.size,
+            not (is_wal_open and is_shm_open),
+        )
+
+    def lost(self, number: int, what: str) -> FileLost:
+        """The error that nothing can be written to the file."""
+        return FileLost(number, what, str(self._path))
+
+    def discard_index(self) -> None:
+        """Let SQLite read the -wal again, as far as it is valid, before it uses the -shm. Raises OSError.
+
+        SQLite maps the -shm into memory: where it ends early the process would be killed (SIGBUS). Another descriptor
+        must not be opened: closing it would release SQLite's locks.
+        """
+        os.truncate(self._shm, 0)
+        os.truncate(self._shm, self._known[2].size)
+
+    @contextlib.contextmanager
+    def left_alone(self) -> Generator[None]:
+        """Close the database meanwhile: nothing is written to what is there now.
+
+        If that has overwritten the file, the -wal and -shm that belonged to it are removed: they are worth nothing.
+        """
+        known, *known_side_files = self._known
+        with without_checkpoint(self._real):
+            yield
+        main, *side_files = self._states()
+        if main.identity == known.identity:
+            for file, found, known_one in zip((self._wal, self._shm), side_files, known_side_files, strict=True):
+                if found.identity == known_one.identity:
+                    file.unlink(missing_ok=True)
+
+    def _states(self) -> tuple[_State, _State, _State]:
+        main, wal, shm = (_status(file) for file in (self._real, self._wal, self._shm))
+        return (
+            _State((main.st_dev, main.st_ino), main.st_size, main.st_mtime_ns) if main else _MISSING,
+            _State((wal.st_dev, wal.st_ino), wal.st_size, _head(self._wal)) if wal else _MISSING,
+            _State((shm.st_dev, shm.st_ino), shm.st_size, b"") if shm else _MISSING,
+        )
+
+
+def _status(file: Path) -> os.stat_result | None:
+    try:
+        return file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _head(wal: Path) -> bytes:
+    """Its header, which SQLite writes again whenever it begins the file anew; SQLite has no locks on this file."""
+    try:
+        with wal.open("rb", buffering=0) as file:
+            return file.read(_WAL_HEADER_BYTES)
+    except OSError:
+        return b""

@@ -1,0 +1,154 @@
+"""Another program changes the file, or those beside it, while the exporter has it open."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from structlog.testing import capture_logs
+
+from exporter.errors import StartError
+from tests.storage.child import poll
+from tests.storage.examples import TODAY, StorageFile, by_slice, some
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).parents[2]
+FIRST = some(1, day=TODAY - timedelta(2))
+SECOND = some(2, day=TODAY - timedelta(1))
+THIRD = some(3, day=TODAY)
+PAGE = 4096
+
+
+def overwrite(file: Path, content: bytes) -> None:
+    """As `cp` does: the file stays the same one."""
+    with file.open("r+b") as opened:
+        opened.truncate(0)
+        opened.write(content)
+
+
+async def move_wal_into_file(storage_file: StorageFile) -> None:
+    """Open and close it, so that the first slice is in the file and not in its -wal."""
+    await storage_file.put(FIRST, *(some(day=TODAY - timedelta(ago), rows=200) for ago in range(3, 12)))
+
+
+CHANGES: dict[str, Callable[[bytes], bytes]] = {
+    "emptied": lambda _: b"",
+    "cut to a page": lambda content: content[:PAGE],
+    "cut in half": lambda content: content[: len(content) // 2],
+    "notes": lambda _: b"somebody's notes\n" * 100,
+    "zeros": lambda content: bytes(len(content)),
+    "a page of zeros": lambda content: content[: 3 * PAGE] + bytes(PAGE) + content[4 * PAGE :],
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("is_side_file_gone", [False, True], ids=["", "and the -wal removed"])
+async def test_nothing_is_written_to_a_file_that_is_overwritten_in_place(
+    storage_file: StorageFile, change: str, *, is_side_file_gone: bool
+) -> None:
+    await move_wal_into_file(storage_file)
+    with capture_logs() as logs:
+        async with storage_file.opened() as storage:
+            await storage.save([SECOND])
+            content = CHANGES[change](storage_file.path.read_bytes())
+            overwrite(storage_file.path, content)
+            if is_side_file_gone:
+                storage_file.path.with_name("state.db-wal").unlink()
+            await storage.save([THIRD])
+            await storage.save([THIRD])
+            assert storage_file.meter.failures == 2
+
+    assert storage_file.path.read_bytes() == content, "nor as the exporter ends"
+    assert [entry["event"] for entry in logs] == ["storage failing", "unsaved data at exit"]
+    assert "another program has" in logs[0]["error"]
+    assert "restart the exporter" in logs[0]["advice"]
+    assert os.listdir(storage_file.path.parent) == ["state.db"]  # noqa: PTH208 - names alone
+    if not content:
+        assert await storage_file.everything() == ()
+    else:
+        with pytest.raises(StartError):
+            await storage_file.everything()
+
+
+async def test_writing_continues_when_the_file_is_put_back_in_place(storage_file: StorageFile) -> None:
+    await move_wal_into_file(storage_file)
+    with capture_logs() as logs:
+        async with storage_file.opened() as storage:
+            content = storage_file.path.read_bytes()
+            await storage.save([SECOND])
+            overwrite(storage_file.path, b"")
+            await storage.save([some(4, day=TODAY)])
+            overwrite(storage_file.path, content)
+            await storage.save([THIRD])
+
+    assert [entry["event"] for entry in logs] == ["storage failing", "storage recovered"]
+    stored = by_slice(await storage_file.everything())
+    assert {data: stored[data] for data in by_slice([FIRST, SECOND, THIRD])} == by_slice([FIRST, SECOND, THIRD])
+
+
+@pytest.mark.parametrize(
+    "statement", ["PRAGMA wal_checkpoint", "VACUUM", "INSERT INTO calls VALUES ('x', '2024-01-01', 1, '')"]
+)
+async def test_what_sqlite_does_in_another_process_is_no_failure(storage_file: StorageFile, statement: str) -> None:
+    """It knows of the exporter, and changes the file consistently."""
+    await move_wal_into_file(storage_file)
+    async with storage_file.opened() as storage:
+        await storage.save([SECOND])
+        with closing(sqlite3.connect(storage_file.path, isolation_level=None)) as elsewhere:
+            elsewhere.execute(statement)
+        os.utime(storage_file.path, (1, 1))
+        await storage.save([THIRD])
+
+    assert storage_file.meter.failures == 0
+    stored = by_slice(await storage_file.everything())
+    assert {data: stored[data] for data in by_slice([FIRST, SECOND, THIRD])} == by_slice([FIRST, SECOND, THIRD])
+
+
+@pytest.mark.parametrize("content", [b"", b"notes", None], ids=["emptied", "notes", "random"])
+async def test_a_wal_that_is_overwritten_costs_only_what_it_held(
+    storage_file: StorageFile, content: bytes | None
+) -> None:
+    await move_wal_into_file(storage_file)
+    wal = storage_file.path.with_name("state.db-wal")
+    with capture_logs() as logs:
+        async with storage_file.opened() as storage:
+            await storage.save([SECOND])
+            overwrite(wal, os.urandom(wal.stat().st_size) if content is None else content)
+            await storage.save([THIRD])
+            await storage.save([some(4, day=TODAY)])
+            assert storage_file.meter.failures == 1
+
+    assert [entry["event"] for entry in logs] == ["storage failing", "storage recovered"]
+    assert "its -wal or -shm was removed or changed" in logs[0]["error"]
+    stored = by_slice(await storage_file.everything())
+    assert SECOND.slice not in stored
+    assert {data: stored[data] for data in by_slice([FIRST, THIRD])} == by_slice([FIRST, some(4, day=TODAY)])
+
+
+def test_a_shm_that_is_cut_does_not_kill_the_process(storage_file: StorageFile) -> None:
+    """SQLite maps it into memory; in a process of its own, which a signal would end."""
+    command = [sys.executable, "-m", "tests.storage.child", "cut", str(storage_file.path)]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+
+    assert done.returncode == 0
+    seen = json.loads(done.stdout)
+    assert seen["failures"] == 4
+    assert [entry["event"] for entry in seen["logs"]] == ["storage failing", "storage recovered"] * 4
+
+
+async def test_after_cuts_of_the_shm_all_data_is_stored(storage_file: StorageFile) -> None:
+    async with storage_file.opened() as storage:
+        await storage.save(poll(1))
+        os.truncate(storage_file.path.with_name("state.db-shm"), 4096)
+        await storage.save([THIRD])
+        assert by_slice(await storage.load(date.min)) == by_slice([*poll(1), THIRD])
