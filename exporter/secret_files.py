@@ -28,7 +28,8 @@ _SHORTEST_SECRET: Final = 8
 _OF_WORDS: Final = re.compile(r"(?:(?:[a-z_-]|[A-Z](?=[a-z_-]|$))+|[A-Z_-]+)(?:(?<=[_-])[0-9]{1,3})?")
 # Keys, tokens and generated passwords: long, with digits and both letter cases. Words, dates, durations and media IDs
 # never have all of these.
-_RANDOM: Final = re.compile(r"(?=[!-~]*[0-9])(?=[!-~]*[a-z])(?=[!-~]*[A-Z])[!-~]{16,}")
+_RANDOM: Final = tuple(map(re.compile, ("[0-9]", "[a-z]", "[A-Z]")))
+_UNBROKEN: Final = re.compile(r"[!-~]{16,}")
 _IN_KUBERNETES: Final = "in Kubernetes, mount it with defaultMode: 0440"
 
 
@@ -129,7 +130,7 @@ def may_be_secret(name: str) -> bool:
 
 def without_keys(value: str) -> str:
     """A value that was expected to be public, with `***` for what looks like a key or token in it."""
-    return _RANDOM.sub("***", value)
+    return _UNBROKEN.sub(lambda found: "***" if all(each.search(found[0]) for each in _RANDOM) else found[0], value)
 
 
 def _check(path: Path, status: os.stat_result) -> None:

@@ -53,6 +53,7 @@ _SYNTAX: Final[Mapping[str, str]] = {
     "found unknown escape character": "write each backslash twice, or put the value in single quotes",
     "expected escape sequence": "write each backslash twice, or put the value in single quotes",
     "found unexpected document separator": "a quote is not closed before the line `---`",
+    "found incompatible YAML document": "remove the line `%YAML`",
     "found duplicate anchor": "`&` begins an anchor, and this one is defined twice; put the value in quotes",
 }
 # PyYAML's own texts are not shown: they may quote a character of a secret.

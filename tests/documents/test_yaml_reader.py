@@ -34,6 +34,7 @@ def test_scalars_are_the_text_that_stands_there(text: str) -> None:
         ("a: !h^unter", "must be in quotes"),
         ("a: !%zz", "must be in quotes"),
         ("%YAML hunter", "must be in quotes"),
+        ("%YAML 2.0\n---\na: 1", "remove the line `%YAML`"),
         ('a: "\\hunter"', "write each backslash twice"),
         ('a: "\\xhunter"', "write each backslash twice"),
         ("a: - hunter", "a list must begin on a line of its own"),
