@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -66,6 +67,7 @@ class _UndecodedBody(msgspec.Struct, gc=False):
     RequestId: msgspec.Raw = _NULL
     TotalCount: msgspec.Raw = _NULL
     PageNo: msgspec.Raw = _NULL
+    PlayDate: msgspec.Raw = _NULL
     QoeInfoList: list[msgspec.Raw] | None = None
 
 
@@ -75,14 +77,21 @@ _ROW_DECODER: Final = msgspec.json.Decoder(_Row)
 _NO_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def decode(body: bytes, *, page: int | None = None, page_size: int = _PAGE_SIZE, media_id: str | None = None) -> Page:
-    """Decode a response body and check that it matches the requested `page`, `page_size` and `media_id`.
+def decode(
+    body: bytes,
+    *,
+    page: int | None = None,
+    page_size: int = _PAGE_SIZE,
+    media_id: str | None = None,
+    play_date: str | None = None,
+) -> Page:
+    """Decode a response body and check that it matches the requested page, page size, media and play date (yyyyMMdd).
 
     Raises UpstreamError of kind malformed, with the request ID if the body has one.
     """
     if len(body) > page_size * _ROW_BYTES + error_bodies.LARGEST_ERROR and body.count(b"}") > page_size * _BRACES:
         raise _malformed(f"the response contains far more than the {page_size} rows requested")
-    return _decode_valid(body, page, page_size, media_id) or _decode_lenient(body, page, page_size, media_id)
+    return _decode_valid(body, page, page_size, media_id) or _decode_lenient(body, page, page_size, media_id, play_date)
 
 
 def _decode_valid(body: bytes, page: int | None, page_size: int, media_id: str | None) -> Page | None:
@@ -114,10 +123,11 @@ def _decode_valid(body: bytes, page: int | None, page_size: int, media_id: str |
     return Page(rows, response.TotalCount, response.RequestId)
 
 
-def _decode_lenient(body: bytes, page: int | None, page_size: int, media_id: str | None) -> Page:
+def _decode_lenient(body: bytes, page: int | None, page_size: int, media_id: str | None, play_date: str | None) -> Page:
     response, body = _parse(body)
     request_id = row_values.text(bytes(response.RequestId)) or ""
     try:
+        _check_date(response, play_date)
         return _page(body, response, request_id, page, page_size, media_id)
     except ValueError as error:
         raise _malformed(str(error), request_id) from error
@@ -149,6 +159,16 @@ def _page(
         if total and not rows:
             raise ValueError(f"TotalCount is {total} but QoeInfoList has no row of the requested media")
     return Page(rows, total, request_id, skipped=len(listed) - len(rows), problems=problems.summary())
+
+
+def _check_date(response: _UndecodedBody, play_date: str | None) -> None:
+    """Check that a response that names a date, which the API does not document, names the requested one.
+
+    Raises ValueError.
+    """
+    named = re.sub(r"\D", "", bytes(response.PlayDate).decode("utf-8", "replace"))[: len("yyyyMMdd")]
+    if play_date is not None and len(named) == len(play_date) and named != play_date:
+        raise ValueError(f"PlayDate is {named}, but {play_date} was requested")
 
 
 def _total(response: _UndecodedBody, note: Callable[[str, str, str], None]) -> int | None:

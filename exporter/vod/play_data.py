@@ -24,6 +24,7 @@ def _decode(body: bytes, parameters: Mapping[str, str]) -> Page:
         page=int(parameters["PageNo"]),
         page_size=int(parameters["PageSize"]),
         media_id=parameters.get("MediaId"),
+        play_date=parameters.get("PlayDate"),
     )
 
 

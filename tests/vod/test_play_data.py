@@ -832,6 +832,36 @@ async def test_page_must_match_the_request() -> None:
         await source.page(DAY, page=1, page_size=100, media_id="other")
 
 
+@pytest.mark.parametrize("rows", [[], [{"MediaId": "m"}]], ids=["no rows", "rows"])
+@pytest.mark.parametrize(
+    ("echo", "good"),
+    [
+        ("20240323", True),
+        ("2024-03-23", True),
+        (20240323, True),
+        ("2024-03-23T00:00:00Z", True),
+        (None, True),
+        ("", True),
+        ("yesterday", True),
+        ("20240322", False),
+        ("2024-03-22", False),
+        (20240322, False),
+    ],
+)
+def test_a_date_in_the_response_must_be_the_requested_one(
+    rows: list[dict[str, object]],
+    echo: object,
+    good: bool,  # noqa: FBT001 - a case, not a switch
+) -> None:
+    """The API documents none; a service that has no data of a day yet may return the day before."""
+    content, parameters = body(*rows, PlayDate=echo), {"PageNo": "1", "PageSize": "100", "PlayDate": "20240323"}
+    if good:
+        assert len(PLAY_DATA.decode(content, parameters).rows) == len(rows)
+    else:
+        with pytest.raises(UpstreamError, match="PlayDate is 20240322, but 20240323 was requested"):
+            PLAY_DATA.decode(content, parameters)
+
+
 @pytest.mark.parametrize("terminal_type", [None, *TERMINAL_TYPES])
 @pytest.mark.parametrize("os", [None, *OPERATING_SYSTEMS])
 @pytest.mark.parametrize("region", [None, *REGIONS])
