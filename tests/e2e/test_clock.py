@@ -108,6 +108,9 @@ class Scrape:
     def polls(self) -> float:
         return sum(map(float, re.findall(r"^aliyun_vod_query_polls_total{.*} (\S+)$", self.text, re.MULTILINE)))
 
+    def is_rejected(self) -> bool:
+        return re.search(r'^aliyun_vod_api_errors_total{.*kind="clock".*} [1-9]', self.text, re.MULTILINE) is not None
+
     def today(self) -> date:
         start = self.value("play_date_timestamp_seconds", 0)
         assert start is not None
@@ -213,5 +216,28 @@ def test_after_a_leap_of_twenty_years_it_polls_once_and_serves(tmp_path: Path) -
             assert after.polls() == 2
             (due,) = re.findall(r"^aliyun_vod_query_next_poll_timestamp_seconds{.*} (\S+)$", after.text, re.MULTILINE)
             assert 0 < float(due) - clock.now() < 3700
+            assert daemon.stop() == 0
+            assert "Traceback" not in daemon.logged() + simulator.logged()
+
+
+@pytest.mark.parametrize("days", [31, -2])
+def test_a_clock_that_is_wrong_for_a_while_costs_no_value(tmp_path: Path, days: int) -> None:
+    """The service rejects what is signed with it; once it is right, all values are there before the next poll."""
+    with (
+        wall_clock(tmp_path, "24T12:00:00") as clock,
+        exporter(tmp_path, "simulate", LISTEN, **clock.fixed) as simulator,
+    ):
+        (tmp_path / "config.yaml").write_text(CONFIGURATION.format(endpoint=simulator.url(), every="10s"))
+        with exporter(tmp_path, "serve", LISTEN, "--storage.path=state.db", **KEYS, **clock.environ) as daemon:
+            url = daemon.url()
+            before = until(lambda: (s := Scrape.of(url)).plays(1) and s, "the first poll")
+            clock.jump(days * 86_400)
+            failed = until(lambda: (s := Scrape.of(url)).is_rejected() and s, "a rejection")
+            assert failed.plays(1) == {}, "of another day, nothing is known"
+            clock.jump(-days * 86_400)
+            after = Scrape.of(url)
+            assert (after.plays(0), after.plays(1)) == (before.plays(0), before.plays(1))
+            since = after.polls()
+            until(lambda: (s := Scrape.of(url)).polls() > since and s.value("slice_settled", 1) is not None, "a poll")
             assert daemon.stop() == 0
             assert "Traceback" not in daemon.logged() + simulator.logged()
