@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _BOOLEANS: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _DURATION: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_DURATIONS: Final = re.compile(rf"(?:{_DURATION.pattern})++")
 # Go stores a duration as nanoseconds in a signed 64-bit integer.
 _LONGEST_SECONDS: Final = (2**63 - 1) / 1e9
 _SECONDS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -104,11 +105,10 @@ class Value:
         text = self.text()
         if text is None:
             return None
-        parts = _DURATION.findall(text)
-        if text != "0" and (not parts or "".join(map("".join, parts)) != text):
+        if text != "0" and not _DURATIONS.fullmatch(text):
             self.wrong("must be a duration with its unit, as in 500ms, 1s or 1m30s; 0 is off")
             return None
-        seconds = float(sum(float(number) * _SECONDS[unit] for number, unit in parts))
+        seconds = float(sum(float(number) * _SECONDS[unit] for number, unit in _DURATION.findall(text)))
         if seconds > _LONGEST_SECONDS:
             self.wrong("is too long: 292 years are the most")
             return None

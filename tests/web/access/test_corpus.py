@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -277,6 +278,16 @@ def test_a_secret_used_as_a_setting_name_is_not_shown(tmp_path: Path) -> None:
         load(file)
     assert "*** is not a setting here" in str(caught.value)
     assert "LTAI" not in str(caught.value)
+
+
+@pytest.mark.parametrize("interval", ["1" * 200_000, "1h" * 100_000 + "x", "1." * 100_000])
+def test_a_very_long_duration_is_refused_in_no_time(interval: str, tmp_path: Path) -> None:
+    file = tmp_path / "web.yml"
+    file.write_text(f"rate_limit: {{interval: '{interval}', burst: 1}}\n")
+    began = time.process_time()
+    with pytest.raises(ConfigError, match="must be a duration with its unit"):
+        load(file)
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize("version", ["TLS12", "TLS13"])
