@@ -8,6 +8,7 @@ import sqlite3
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from exporter.errors import StartError
 from exporter.storage import codec
 from exporter.storage.file import APPLICATION_ID, SQLITE_ERRORS, locked, unusable
 from exporter.storage.file_errors import MOVE_AWAY, refusal
@@ -66,10 +67,10 @@ class Database:
         with contextlib.ExitStack() as stack:
             try:
                 self._check_files()
-            except FileLost:
-                stack.enter_context(self._files.left_alone())
-            except (sqlite3.Error, OSError):
-                pass  # nothing that could be done about it
+            except SideFilesLost:
+                pass  # both are usable again
+            except (sqlite3.Error, OSError) as error:
+                stack.enter_context(self._files.left_alone(is_lost=isinstance(error, FileLost)))
             self._connection.close()
 
     def calls(self) -> dict[str, tuple[date, int]]:
@@ -125,11 +126,11 @@ class Database:
         changes = self._files.changes()
         if not any(changes):
             return
+        if changes.side_files_removed and (changes.main or changes.wal):
+            raise self._files.lost(errno.ESTALE, "another program has changed it")
         if changes.wal or changes.shm:
             self._files.discard_index()
         if changes.side_files_removed:
-            if changes.main or changes.wal:
-                raise self._files.lost(errno.ESTALE, "another program has changed it")
             # SQLite would keep using the removed ones, which the next process would not see.
             # When it leaves WAL mode, it writes the content of the -wal to the file.
             self._connection.execute("PRAGMA journal_mode = DELETE")
@@ -147,8 +148,12 @@ class Database:
         if not self._real.stat().st_size or content_fault(self._path, f"{self._real.as_uri()}?mode=ro"):
             raise self._files.lost(errno.ESTALE, "another program has overwritten it")
         connection = _connected(self._real)
-        _settings(connection, self._path)
-        connection.execute("SELECT 1 FROM slice").fetchone()
+        try:
+            _settings(connection, self._path)
+            connection.execute("SELECT 1 FROM slice").fetchone()
+        except (StartError, sqlite3.Error) as error:  # it is not in WAL mode, for example
+            connection.close()
+            raise self._files.lost(errno.ESTALE, "another program has overwritten it") from error
         self._connection.close()
         self._connection = connection
 

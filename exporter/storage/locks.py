@@ -41,8 +41,9 @@ def name_locked(name: str, mode: int) -> Generator[None]:
     try:
         yield
     finally:
-        if not os.fstat(file).st_size:  # a file with content is not ours and stays
-            with contextlib.suppress(OSError):
+        # A file with content is not ours and stays, and so does another exporter's, if the directory was replaced.
+        with contextlib.suppress(OSError):
+            if not os.fstat(file).st_size and os.path.samestat(os.fstat(file), os.stat(name)):  # noqa: PTH116 - likewise
                 os.unlink(name)  # noqa: PTH108 - likewise
         os.close(file)
 
@@ -78,9 +79,9 @@ def _lock_inode(file: int) -> None:
 @contextlib.contextmanager
 def without_checkpoint(real: Path) -> Generator[None]:
     """Meanwhile SQLite closes the file without moving its -wal into it, which takes a lock of the whole file."""
-    with real.open("rb", buffering=0) if real.is_file() else contextlib.nullcontext() as file:
-        if file is not None:
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # it is not there; kernels and sandboxes without these locks
+            file = stack.enter_context(real.open("rb", buffering=0))
             lock = struct.pack("hhqqi", fcntl.F_RDLCK, os.SEEK_SET, _SHARED_FIRST, _SHARED_SIZE, 0)
-            with contextlib.suppress(OSError):  # kernels and sandboxes without these locks
-                fcntl.fcntl(file, fcntl.F_OFD_SETLK, lock)
+            fcntl.fcntl(file, fcntl.F_OFD_SETLK, lock)
         yield

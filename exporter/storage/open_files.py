@@ -88,7 +88,7 @@ class OpenFiles:
         os.truncate(self._shm, self._known[2].size)
 
     @contextlib.contextmanager
-    def left_alone(self) -> Generator[None]:
+    def left_alone(self, *, is_lost: bool) -> Generator[None]:
         """Close the database meanwhile: nothing is written to what is there now.
 
         If that has overwritten the file, the -wal and -shm that belonged to it are removed: they are worth nothing.
@@ -97,7 +97,7 @@ class OpenFiles:
         with without_checkpoint(self._real):
             yield
         main, *side_files = self._states()
-        if main.identity == known.identity:
+        if is_lost and main.identity == known.identity:
             for file, found, known_one in zip((self._wal, self._shm), side_files, known_side_files, strict=True):
                 if found.identity == known_one.identity:
                     file.unlink(missing_ok=True)

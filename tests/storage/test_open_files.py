@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -78,6 +79,58 @@ async def test_nothing_is_written_to_a_file_that_is_overwritten_in_place(
     else:
         with pytest.raises(StartError):
             await storage_file.everything()
+
+
+@pytest.mark.parametrize("is_wal_overwritten", [False, True])
+async def test_a_valid_file_of_another_journal_mode_is_left_alone(
+    storage_file: StorageFile, tmp_path_factory: pytest.TempPathFactory, *, is_wal_overwritten: bool
+) -> None:
+    """As `VACUUM INTO` makes it: it has no -wal, and that of the file before must not be applied to it."""
+    copy = tmp_path_factory.mktemp("copy") / "copy.db"
+    await move_wal_into_file(storage_file)
+    async with storage_file.opened() as storage:
+        with closing(sqlite3.connect(storage_file.path)) as elsewhere:
+            elsewhere.execute("VACUUM INTO ?", [str(copy)])
+        await storage.save([SECOND])
+        overwrite(storage_file.path, copy.read_bytes())
+        if is_wal_overwritten:
+            overwrite(storage_file.path.with_name("state.db-wal"), b"")
+        await storage.save([THIRD])
+        assert storage_file.meter.failures == 1
+
+    assert storage_file.path.read_bytes() == copy.read_bytes()
+    stored = by_slice(await storage_file.everything())
+    assert stored[FIRST.slice] == by_slice([FIRST])[FIRST.slice]
+    assert SECOND.slice not in stored
+
+
+async def test_a_lost_wal_beside_a_removed_shm_is_no_reason_to_write(storage_file: StorageFile) -> None:
+    await move_wal_into_file(storage_file)
+    content = storage_file.path.read_bytes()
+    async with storage_file.opened() as storage:
+        await storage.save([SECOND])
+        overwrite(storage_file.path.with_name("state.db-wal"), b"")
+        storage_file.path.with_name("state.db-shm").unlink()
+        await storage.save([THIRD])
+        assert storage_file.meter.failures == 1
+
+    assert storage_file.path.read_bytes() == content
+    assert FIRST.slice in by_slice(await storage_file.everything())
+
+
+async def test_the_files_of_another_exporter_in_a_new_directory_stay(storage_file: StorageFile) -> None:
+    folder = storage_file.path.parent
+    async with contextlib.AsyncExitStack() as stack:
+        async with storage_file.opened() as storage:
+            await storage.save([FIRST])
+            folder.rename(folder.with_name("away"))
+            folder.mkdir()
+            other = await stack.enter_async_context(StorageFile(storage_file.path).opened())
+            await other.save([SECOND])
+        assert {path.name for path in folder.iterdir()} == {f"state.db{each}" for each in ("", "-wal", "-shm", "-lock")}
+        await other.save([THIRD])
+
+    assert by_slice(await storage_file.everything()) == by_slice([SECOND, THIRD])
 
 
 async def test_writing_continues_when_the_file_is_put_back_in_place(storage_file: StorageFile) -> None:
