@@ -140,7 +140,9 @@ class Database:
             self._open_again()
         self._files.remember()
         if changes != Changes(main=True):
-            raise SideFilesLost(errno.ESTALE, "its -wal or -shm was removed or changed", str(self._path))
+            lost = "its -wal was changed: what was written last may be lost"
+            what = lost if changes.wal else "its -wal or -shm was removed or changed"
+            raise SideFilesLost(errno.ESTALE, what, str(self._path))
 
     def _open_again(self) -> None:
         """Open what is there now, without what SQLite holds in memory. Raises FileLost where that is not our data."""
