@@ -125,6 +125,8 @@ def compose(text: str) -> yaml.Node | YamlError | None:
     except yaml.reader.ReaderError as error:
         lines = _LINE_BREAK.split(text[: error.position])
         place, message = Position(len(lines), len(lines[-1]) + 1), "a control character is not allowed here"
+        if text[error.position] == "\0":
+            message += "; save the file as UTF-8"
     except yaml.MarkedYAMLError as error:
         place = position(error.problem_mark or error.context_mark)
         found = lookalikes.near(text, place.line)

@@ -26,11 +26,11 @@ class SideFilesLost(OSError):
 
 
 class _State(NamedTuple):
-    """One file; the `stamp` changes with its content."""
+    """One file; the `stamp` changes with its content. None: it is not known."""
 
     identity: tuple[int, int]
     size: int
-    stamp: int | bytes
+    stamp: int | bytes | None
 
 
 _MISSING: Final = _State((0, 0), 0, b"")
@@ -65,11 +65,12 @@ class OpenFiles:
             raise self.lost(errno.ENOENT, os.strerror(errno.ENOENT))
         if main.identity != known.identity:
             raise self.lost(errno.ESTALE, "another file has taken its place")
+        is_another_wal = None not in {wal.stamp, known_wal.stamp} and wal.stamp != known_wal.stamp
         is_wal_open, is_shm_open = wal.identity == known_wal.identity, shm.identity == known_shm.identity
         return Changes(
             main != known,
             # Another process may have added to it by SQLite.
-            is_wal_open and (wal.stamp != known_wal.stamp or wal.size < known_wal.size),
+            is_wal_open and (is_another_wal or wal.size < known_wal.size),
             is_shm_open and shm.size < known_shm.size,
             not (is_wal_open and is_shm_open),
         )
@@ -118,10 +119,13 @@ def _status(file: Path) -> os.stat_result | None:
         return None
 
 
-def _head(wal: Path) -> bytes:
-    """Its header, which SQLite writes again whenever it begins the file anew; SQLite has no locks on this file."""
+def _head(wal: Path) -> bytes | None:
+    """Its header, which SQLite writes again whenever it begins the file anew; SQLite has no locks on this file.
+
+    None if it cannot be read now, for example because file descriptors have run out.
+    """
     try:
         with wal.open("rb", buffering=0) as file:
             return file.read(_WAL_HEADER_BYTES)
     except OSError:
-        return b""
+        return None

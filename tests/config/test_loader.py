@@ -304,6 +304,14 @@ def test_a_name_no_file_can_have_is_refused() -> None:
         load(Path("a\0b"), {})
 
 
+def test_a_file_of_two_bytes_a_character_must_be_saved_as_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_bytes(MINIMAL.encode("utf-16-le"))
+
+    with pytest.raises(ConfigError, match=":1:2: a control character is not allowed here; save the file as UTF-8"):
+        load(path, {})
+
+
 def test_a_file_that_is_not_utf_8_is_refused_at_the_byte(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_bytes("queries:\n# 视频\n- name: ".encode() + b"\xff")

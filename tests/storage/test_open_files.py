@@ -17,6 +17,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter.errors import StartError
+from exporter.storage import open_files
 from tests.storage.child import poll
 from tests.storage.examples import TODAY, StorageFile, by_slice, some
 
@@ -184,6 +185,23 @@ async def test_a_wal_that_is_overwritten_costs_only_what_it_held(
     stored = by_slice(await storage_file.everything())
     assert SECOND.slice not in stored
     assert {data: stored[data] for data in by_slice([FIRST, THIRD])} == by_slice([FIRST, some(4, day=TODAY)])
+
+
+@pytest.mark.parametrize("moments", [(0,), (1,), (0, 1)], ids=["before", "after", "throughout"])
+async def test_a_wal_that_cannot_be_read_now_is_not_a_changed_one(
+    storage_file: StorageFile, monkeypatch: pytest.MonkeyPatch, moments: tuple[int, ...]
+) -> None:
+    """File descriptors may run out for a while."""
+    reads = iter(range(100))
+    read = open_files._head  # noqa: SLF001 - what fails is below all that is public
+    async with storage_file.opened() as storage:
+        await storage.save([FIRST])
+        monkeypatch.setattr(open_files, "_head", lambda wal: None if next(reads) in moments else read(wal))
+        for each in (SECOND, THIRD):
+            await storage.save([each])
+
+    assert storage_file.meter.failures == 0
+    assert by_slice(await storage_file.everything()) == by_slice([FIRST, SECOND, THIRD])
 
 
 def test_a_shm_that_is_cut_does_not_kill_the_process(storage_file: StorageFile) -> None:
