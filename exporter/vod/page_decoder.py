@@ -55,6 +55,8 @@ class _PlainBody(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 
 
 _NULL: Final = msgspec.Raw(b"null")
+# yyyyMMdd or yyyy-MM-dd, as JSON.
+_DATE: Final = re.compile(rb'"?([0-9]{4})-?([0-9]{2})-?([0-9]{2})"?')
 
 
 # An element of QoeInfoList, each value as it stands in the body.
@@ -164,11 +166,12 @@ def _page(
 def _check_date(response: _UndecodedBody, play_date: str | None) -> None:
     """Check that a response that names a date, which the API does not document, names the requested one.
 
-    Raises ValueError.
+    A date with a time of day may be in UTC, where the day of UTC+8 begins the day before; it is ignored. Raises
+    ValueError.
     """
-    named = re.sub(r"\D", "", bytes(response.PlayDate).decode("utf-8", "replace"))[: len("yyyyMMdd")]
-    if play_date is not None and len(named) == len(play_date) and named != play_date:
-        raise ValueError(f"PlayDate is {named}, but {play_date} was requested")
+    named = _DATE.fullmatch(response.PlayDate)
+    if play_date is not None and named is not None and (date := b"".join(named.groups()).decode()) != play_date:
+        raise ValueError(f"PlayDate is {date}, but {play_date} was requested")
 
 
 def _total(response: _UndecodedBody, note: Callable[[str, str, str], None]) -> int | None:
