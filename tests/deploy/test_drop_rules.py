@@ -10,6 +10,7 @@ import yaml
 from exporter.core.expectation import DAYS_USED, expected_plays
 from tests.deploy import promtool
 from tests.deploy.promtool import check_firing
+from tests.deploy.test_rules import GROUPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -250,43 +251,39 @@ def test_rules_in_another_order_are_a_little_later_and_nothing_else_fires(versio
             group["rules"].reverse()
         (copy := tmp_path / file.name).write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
         reversed_rules.append(copy)
-    web: dict[str, list[str]] = {"10m": []} | {f"{minute}m": [WEB_SHARE] for minute in range(11, 25)}
+    web: dict[str, list[str]] = {"10m": []} | {f"{minute}m": [WEB_SHARE] for minute in range(13, 25)}
     check_firing(version, tmp_path, web_broken(0.05), web, rules=reversed_rules, order=ORDER)
     storm = slice_date() | of_os("iOS") | steady(30, "970x10 290x20 970x20")
     storm |= steady(30, "480x10 140x20 480x20", "500x50", os="iOS")
-    firing: dict[str, list[str]] = {"10m": [], "11m": []} | {f"{m}m": [ACCOUNT] for m in range(12, 32)}
+    firing: dict[str, list[str]] = {f"{m}m": [] for m in (10, 11, 12, 13)} | {f"{m}m": [ACCOUNT] for m in range(14, 32)}
     check_firing(version, tmp_path, storm, firing | {"32m": [], "33m": []}, rules=reversed_rules, order=ORDER)
 
 
-def recorded_last(record: str, folder: Path) -> list[Path]:
-    """The rules with this one after all others of its group, which read what it was one evaluation before."""
-    rules = []
-    for file in promtool.RULES:
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
-        for group in document["groups"]:
-            group["rules"].sort(key=lambda rule: rule.get("record") == record)
-        (copy := folder / file.name).write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
-        rules.append(copy)
-    return rules
+def of_account(account: str, series: Series) -> Series:
+    return {key.replace('account="main"', f'account="{account}"'): values for key, values in series.items()}
 
 
-def test_media_do_not_alert_before_it_is_known_that_the_day_is_bad_for_all(version: str, tmp_path: Path) -> None:
-    rules = recorded_last("aliyun_vod:account_plays:median_ratio", tmp_path)
-    storm = slice_date() | steady(30, "970x10 290x20 970x20")
-    firing: dict[str, list[str]] = {"10m": [], "11m": []} | {f"{m}m": [ACCOUNT] for m in range(12, 32)}
-    check_firing(version, tmp_path, storm, firing | {"32m": [], "33m": []}, rules=rules, order=ORDER)
-
-
-def test_what_falls_behind_is_left_out_at_once(version: str, tmp_path: Path) -> None:
-    """A breakdown that does not settle with its account, and then an exporter that does not."""
-    rules = recorded_last("aliyun_vod:slice_settled_date:other", tmp_path)
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["first", "last"])
+@pytest.mark.parametrize("record", [rule["record"] for rule in GROUPS["aliyun-vod-plays"]])
+def test_wherever_a_record_is_evaluated_nothing_else_fires(record: str, place: str, tmp_path: Path) -> None:
+    """It reads what the others were one evaluation before, or they what it was."""
+    (file,) = (file for file in promtool.RULES if record in file.read_text("utf-8") and file.stem.endswith("-records"))
+    document = yaml.safe_load(file.read_text(encoding="utf-8"))
+    for group in document["groups"]:
+        group["rules"].sort(key=lambda rule: (rule.get("record") == record) is (place == "last"))
+    (copy := tmp_path / file.name).write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
+    storm = slice_date() | of_os("iOS") | steady(30, "970x10 290x20 970x20")
+    storm |= steady(30, "480x10 140x20 480x20", "500x50", os="iOS")
     behind = slice_date() | slice_date(f"{MONDAY}x50", os="iOS") | steady(6, "970x10 500x40", "1000x10 505x40")
     behind |= steady(6, "400x50", "400x50", os="iOS")
     twins = slice_date() | slice_date(f"{MONDAY}x50", "f:9985") | steady(6) | steady(6, at="f:9985")
     twins |= media("m", "950x10 300x40", "1000x50") | media("m", "950x50", "1000x50", "f:9985")
-    for series, alerts in ((behind, []), (twins, [DROPPED.format("m")])):
-        firing: dict[str, list[str]] = {"10m": []} | {f"{minute}m": alerts for minute in range(11, 31)}
-        check_firing(version, tmp_path, series, firing, rules=rules, order=ORDER)
+    accounts = {"main": web_broken(0.05), "storm": storm, "behind": behind, "twins": twins}
+    alerts = [WEB_SHARE, ACCOUNT.replace("main", "storm"), DROPPED.format("m").replace("main", "twins")]
+    rules = [copy, *(other for other in promtool.RULES if other.name != file.name)]
+    series = _merged(of_account(account, series) for account, series in accounts.items())
+    check_firing("2", tmp_path, series, {"18m": alerts}, rules=rules, order=ORDER, within="17m")
 
 
 def test_a_media_that_dropped_has_its_category_and_age_where_they_are_known(version: str, tmp_path: Path) -> None:
