@@ -106,12 +106,19 @@ def check_firing(
     rules: Iterable[Path] = RULES,
     interval: str = "1m",
     order: Iterable[str] = (),
+    within: str = "",
 ) -> None:
-    """Check which alerts fire at which times, each as `Name label=value ...` with the labels of `_BY` that it has."""
+    """Check which alerts fire at which times, each as `Name label=value ...` with the labels that it has.
+
+    `within`: not at these times, but ever in so long before them.
+    """
     by = "alertname, account, media_id, terminal_type, os, region, instance, query, severity, category, age_days"
+    firing_alerts = 'ALERTS{alertstate="firing"}'
+    if within:
+        firing_alerts = f"max_over_time({firing_alerts}[{within}])"
     cases = [
         {
-            "expr": f'group by ({by}) (ALERTS{{alertstate="firing"}})',
+            "expr": f"group by ({by}) ({firing_alerts})",
             "eval_time": time,
             "exp_samples": [{"labels": _labels(alert), "value": 1} for alert in alerts],
         }
