@@ -112,3 +112,32 @@ async def test_callers_that_wait_do_not_continue_one_after_another() -> None:
         await asyncio.sleep(0)
     assert all(caller.done() for caller in callers)
     assert work.started <= 2
+
+
+async def test_work_that_never_ends_is_started_again_ever_more_rarely_and_not_without_limit() -> None:
+    loop, shared = asyncio.get_running_loop(), SharedThreads[str](most=3)
+    go, elapsed = threading.Event(), 0.0
+
+    def hang() -> str:
+        go.wait(60)
+        return "late"
+
+    async def threads(later: float) -> int:
+        """How many there are after a call in vain."""
+        nonlocal elapsed
+        elapsed += later
+        call = asyncio.create_task(shared.run("key", hang, "hanging"))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        call.cancel()
+        return [thread.name for thread in threading.enumerate()].count("hanging")
+
+    with pytest.MonkeyPatch.context() as patched:
+        now = loop.time
+        patched.setattr(loop, "time", lambda: now() + elapsed)
+        try:
+            assert [await threads(later) for later in (0, 50, 20, 100, 30, 300, 1e6)] == [1, 1, 2, 2, 3, 3, 3]
+        finally:
+            go.set()
+        while await shared.run("key", lambda: "on time", "prompt") == "late":
+            pass

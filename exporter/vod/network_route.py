@@ -28,15 +28,17 @@ if TYPE_CHECKING:
     Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
 
 _OK: Final = 200
+# Look-ups of one name that have not returned: some never do, and nothing can end their threads.
+_MOST_LOOK_UPS: Final = 10
 
 
 class Resolver:
-    """Resolves each host name at most once at a time, in threads that the exit does not wait for; for all accounts."""
+    """Resolves each host name once for all accounts that wait, in threads that the exit does not wait for."""
 
     def __init__(self, getaddrinfo: Callable[..., Sequence[tuple[Any, ...]]] | None = None) -> None:
         """`getaddrinfo` is the system's by default; it may block."""
         self._getaddrinfo = getaddrinfo
-        self._threads: SharedThreads[Sequence[tuple[Any, ...]]] = SharedThreads()
+        self._threads: SharedThreads[Sequence[tuple[Any, ...]]] = SharedThreads(most=_MOST_LOOK_UPS)
 
     async def __call__(self, host: str, port: int) -> Sequence[Address]:
         """The addresses of a host, in the order to try them. Raises NetworkError."""
