@@ -33,7 +33,10 @@ UNKNOWN: Final = 300.0
 """Seconds after which credentials without an expiry are renewed."""
 JUST_NOW: Final = 10.0
 """Seconds. If credentials younger than this are rejected, the request had used the previous ones."""
-_HANGING: Final = "Check the name server, proxy or file system that they wait for; if it responds and this stays, restart the exporter."
+_HANGING: Final = (
+    "Check the name server, proxy or file system that they wait for. If it responds and this persists, restart the"
+    " exporter."
+)
 
 _log = structlog.get_logger()
 
