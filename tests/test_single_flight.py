@@ -141,3 +141,28 @@ async def test_work_that_never_ends_is_started_again_ever_more_rarely_and_not_wi
             go.set()
         while await shared.run("key", lambda: "on time", "prompt") == "late":
             pass
+
+
+@pytest.mark.parametrize(("later", "result"), [(0.0, "late"), (299.0, "late"), (301.0, "anew")])
+async def test_a_result_that_came_too_late_is_the_next_callers(later: float, result: str) -> None:
+    loop, shared = asyncio.get_running_loop(), SharedThreads[str](kept=300.0)
+    go = threading.Event()
+
+    def slow() -> str:
+        go.wait(60)
+        return "late"
+
+    call = asyncio.create_task(shared.run("key", slow, "slow"))
+    await asyncio.sleep(0)
+    call.cancel()
+    go.set()
+    await shared.run("other", lambda: "other", "other")
+    while any(thread.name == "slow" for thread in threading.enumerate()):
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.01)
+    with pytest.MonkeyPatch.context() as patched:
+        now = loop.time
+        patched.setattr(loop, "time", lambda: now() + later)
+        assert await shared.run("key", lambda: "anew", "anew") == result
+        assert await shared.run("key", lambda: "third", "third") == "third", "each result is used once"
+        assert await shared.run("other", lambda: "again", "again") == "again", "a result in time is not kept"

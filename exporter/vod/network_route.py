@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 _OK: Final = 200
 # Look-ups of one name that have not returned: some never do, and nothing can end their threads.
 _MOST_LOOK_UPS: Final = 10
+# Seconds for which addresses are good that came too late for the attempt: with name servers or search domains that do
+# not respond, each look-up takes longer than that, and often longer than all attempts of a poll.
+_LATE_SECONDS: Final = 300.0
 
 
 class Resolver:
@@ -38,7 +41,7 @@ class Resolver:
     def __init__(self, getaddrinfo: Callable[..., Sequence[tuple[Any, ...]]] | None = None) -> None:
         """`getaddrinfo` is the system's by default; it may block."""
         self._getaddrinfo = getaddrinfo
-        self._threads: SharedThreads[Sequence[tuple[Any, ...]]] = SharedThreads(most=_MOST_LOOK_UPS)
+        self._threads: SharedThreads[Sequence[tuple[Any, ...]]] = SharedThreads(most=_MOST_LOOK_UPS, kept=_LATE_SECONDS)
 
     async def __call__(self, host: str, port: int) -> Sequence[Address]:
         """The addresses of a host, in the order to try them. Raises NetworkError."""
