@@ -108,6 +108,8 @@ class CredentialCache:
         self._lock = asyncio.Lock()
         # Fetches whose threads have not ended.
         self._unreturned: set[object] = set()
+        # The result of a fetch until its caller has got it; afterwards it came too late, and is the next caller's.
+        self._late: ExpiringCredentials | None = None
         self._cached: _CachedCredentials | None = None
         self._failure: _Failure | None = None
         self._place = ""
@@ -133,7 +135,7 @@ class CredentialCache:
         changed = self._start is not None and await self._start.changed()
         changed |= any([await asyncio.to_thread(file.changed) for file in self._files])
         if changed:
-            self._failure = None
+            self._failure = self._late = None
             if self._cached is not None:
                 self._cached = replace(self._cached, renewal=-math.inf)
         return changed
@@ -146,12 +148,14 @@ class CredentialCache:
         return kept.credentials
 
     async def _renewed(self, *, again: bool) -> Credentials:
-        failure = self._failure
-        if failure is None or self._monotonic() >= failure.at + self._pause():
+        failure, late = self._failure, None if again else self._late
+        if failure is None or late is not None or self._monotonic() >= failure.at + self._pause():
             try:
-                return self._cache(await self._fetched(again=again))
+                return self._cache(late if late is not None else await self._fetched(again=again))
             except CredentialsError as error:
                 failure = _Failure(error.message, error.advice, self._monotonic())
+            finally:
+                self._late = None
             self._failure = failure
             self._warn(failure)
         if (kept := self._is_usable(due=False)) is not None:
@@ -189,7 +193,8 @@ class CredentialCache:
             for file in self._files:
                 with suppress(OSError, ValueError):
                     file.check()
-            return self._fetch(start)
+            self._late = fetched = self._fetch(start)
+            return fetched
         finally:
             self._unreturned.discard(fetch)
 

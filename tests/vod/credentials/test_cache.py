@@ -211,6 +211,30 @@ async def test_a_fetch_that_takes_too_long_is_given_up() -> None:
         fixture.fetcher.opened.set()
 
 
+@pytest.mark.parametrize("is_changed", [False, True])
+async def test_keys_that_come_after_the_time_limit_are_used_unless_their_file_has_changed(
+    tmp_path: Path, *, is_changed: bool
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("old")
+    fixture = CacheFixture(time_limit=0.01, files=(file,))
+    fixture.fetcher.opened.clear()
+    await fixture.fails()
+    fixture.fetcher.opened.set()
+    for thread in threading.enumerate():
+        if thread.name == "credentials of main":
+            thread.join(60)
+    if is_changed:
+        file.write_text("other")
+        assert await fixture.source.changed()
+        with contextlib.suppress(CredentialsError):  # on a busy machine, 0.01 s are not enough
+            await fixture.source.get()
+        assert fixture.fetcher.fetches == 2
+    else:
+        assert await fixture.id() == "id-1"
+        assert await fixture.id(later=60) == "id-1"
+
+
 async def test_fetches_that_never_return_are_few_and_ever_rarer_until_one_does() -> None:
     fixture = CacheFixture(time_limit=0.01)
     fixture.fetcher.opened.clear()
@@ -230,7 +254,9 @@ async def test_fetches_that_never_return_are_few_and_ever_rarer_until_one_does()
     for thread in threading.enumerate():
         if thread.name == "credentials of main":
             thread.join(60)
-    fixture.clock.elapsed += RETRY_SECONDS
+    assert (await fixture.id()).startswith("id-"), "the keys that came late"
+    assert fixture.fetcher.fetches == MOST_HANGING
+    fixture.clock.elapsed += HOUR
     with contextlib.suppress(CredentialsError):  # on a busy machine, 0.01 s are not enough
         await fixture.source.get()
     assert fixture.fetcher.fetches == MOST_HANGING + 1
