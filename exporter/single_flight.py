@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from exporter.threads import run_in_daemon_thread
@@ -47,25 +48,46 @@ class SharedRun(Generic[T]):
 class SharedThreads(Generic[T]):
     """Runs blocking work under a key, each key once at a time: concurrent callers share the result.
 
-    Work that hangs thus takes one thread, however many callers wait for it.
+    Work that hangs thus takes one thread, however many callers wait for it. Up to `most` threads of a key: work that
+    has not ended after `patience` seconds, doubled each time, is started again, since it may never end. A result that
+    came when no caller waited any more is the next caller's, within `kept` seconds.
     """
 
-    def __init__(self) -> None:
-        self._running: dict[Hashable, asyncio.Task[T]] = {}
+    def __init__(self, *, most: int = 1, patience: float = 60.0, kept: float = 0.0) -> None:
+        self._most = most
+        self._patience = patience
+        self._kept = kept
+        # The newest run of each key, and when to start another one.
+        self._running: dict[Hashable, tuple[asyncio.Task[T], float]] = {}
+        self._threads: Counter[Hashable] = Counter()
+        # Results that no caller has got yet, and until when they are good.
+        self._late: dict[Hashable, tuple[T, float]] = {}
 
     async def run(self, key: Hashable, work: Callable[[], T], name: str) -> T:
         """The result of the work that runs under this key, started if there is none, or its exception."""
-        task = self._running.get(key)
-        if task is None:
-            task = self._running[key] = asyncio.create_task(run_in_daemon_thread(work, name))
+        now, threads = asyncio.get_running_loop().time(), self._threads[key]
+        if key in self._late:
+            result, until = self._late.pop(key)
+            if now < until:
+                return result
+        task, until = self._running.get(key, (None, 0.0))
+        if task is None or (now >= until and threads < self._most):
+            task = asyncio.create_task(run_in_daemon_thread(work, name))
+            self._running[key] = task, now + self._patience * 2.0**threads
+            self._threads[key] += 1
             task.add_done_callback(lambda ended: self._ended(key, ended))
         # If one caller is cancelled, the others go on waiting. Since Python 3.14, `shield` would log the failure of a
         # task whose callers have all been cancelled.
         await asyncio.wait({task})
+        self._late.pop(key, None)
         return task.result()
 
     def _ended(self, key: Hashable, task: asyncio.Task[T]) -> None:
-        if self._running.get(key) is task:
+        self._threads[key] -= 1
+        if not self._threads[key]:
+            del self._threads[key]
+        if key in self._running and self._running[key][0] is task:
             del self._running[key]
-        if not task.cancelled():
-            task.exception()  # mark it as retrieved: every caller may have been cancelled
+        # This also marks the exception as retrieved: every caller may have been cancelled.
+        if not task.cancelled() and task.exception() is None and self._kept:
+            self._late[key] = task.result(), asyncio.get_running_loop().time() + self._kept

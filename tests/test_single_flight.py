@@ -112,3 +112,57 @@ async def test_callers_that_wait_do_not_continue_one_after_another() -> None:
         await asyncio.sleep(0)
     assert all(caller.done() for caller in callers)
     assert work.started <= 2
+
+
+async def test_work_that_never_ends_is_started_again_ever_more_rarely_and_not_without_limit() -> None:
+    loop, shared = asyncio.get_running_loop(), SharedThreads[str](most=3)
+    go, elapsed = threading.Event(), 0.0
+
+    def hang() -> str:
+        go.wait(60)
+        return "late"
+
+    async def threads(later: float) -> int:
+        """How many there are after a call in vain."""
+        nonlocal elapsed
+        elapsed += later
+        call = asyncio.create_task(shared.run("key", hang, "hanging"))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        call.cancel()
+        return [thread.name for thread in threading.enumerate()].count("hanging")
+
+    with pytest.MonkeyPatch.context() as patched:
+        now = loop.time
+        patched.setattr(loop, "time", lambda: now() + elapsed)
+        try:
+            assert [await threads(later) for later in (0, 50, 20, 100, 30, 300, 1e6)] == [1, 1, 2, 2, 3, 3, 3]
+        finally:
+            go.set()
+        while await shared.run("key", lambda: "on time", "prompt") == "late":
+            pass
+
+
+@pytest.mark.parametrize(("later", "result"), [(0.0, "late"), (299.0, "late"), (301.0, "anew")])
+async def test_a_result_that_came_too_late_is_the_next_callers(later: float, result: str) -> None:
+    loop, shared = asyncio.get_running_loop(), SharedThreads[str](kept=300.0)
+    go = threading.Event()
+
+    def slow() -> str:
+        go.wait(60)
+        return "late"
+
+    call = asyncio.create_task(shared.run("key", slow, "slow"))
+    await asyncio.sleep(0)
+    call.cancel()
+    go.set()
+    await shared.run("other", lambda: "other", "other")
+    while any(thread.name == "slow" for thread in threading.enumerate()):
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.01)
+    with pytest.MonkeyPatch.context() as patched:
+        now = loop.time
+        patched.setattr(loop, "time", lambda: now() + later)
+        assert await shared.run("key", lambda: "anew", "anew") == result
+        assert await shared.run("key", lambda: "third", "third") == "third", "each result is used once"
+        assert await shared.run("other", lambda: "again", "again") == "again", "a result in time is not kept"

@@ -28,15 +28,20 @@ if TYPE_CHECKING:
     Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
 
 _OK: Final = 200
+# Look-ups of one name that have not returned: some never do, and nothing can end their threads.
+_MOST_LOOK_UPS: Final = 10
+# Seconds for which addresses are good that came too late for the attempt: with name servers or search domains that do
+# not respond, each look-up takes longer than that, and often longer than all attempts of a poll.
+_LATE_SECONDS: Final = 300.0
 
 
 class Resolver:
-    """Resolves each host name at most once at a time, in threads that the exit does not wait for; for all accounts."""
+    """Resolves each host name once for all accounts that wait, in threads that the exit does not wait for."""
 
     def __init__(self, getaddrinfo: Callable[..., Sequence[tuple[Any, ...]]] | None = None) -> None:
         """`getaddrinfo` is the system's by default; it may block."""
         self._getaddrinfo = getaddrinfo
-        self._threads: SharedThreads[Sequence[tuple[Any, ...]]] = SharedThreads()
+        self._threads: SharedThreads[Sequence[tuple[Any, ...]]] = SharedThreads(most=_MOST_LOOK_UPS, kept=_LATE_SECONDS)
 
     async def __call__(self, host: str, port: int) -> Sequence[Address]:
         """The addresses of a host, in the order to try them. Raises NetworkError."""

@@ -23,6 +23,8 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _HOST: Final = re.compile(r"(?P<host>\[[^\[\]]+\]|[^\[\]:\s]+)(:(?P<port>[0-9]{1,5}))?")
 _BRACKETS: Final = re.compile(r"\A\[([^\[\]]*)\](/[0-9]+)?\Z")
+# A zone as in URLs (RFC 6874), where its percent sign is escaped.
+_ZONE: Final = re.compile(r"%25(?=[^\]])")
 _NAME: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
 
 
@@ -158,7 +160,7 @@ def _plain(name: str) -> str:
 def _host(text: str) -> str | None:
     """A host name or address in the form that is resolved; None if it is neither."""
     if text.startswith("["):
-        address = _address(text)
+        address = _address(_ZONE.sub("%", text))
         return str(address) if address is not None else None
     try:
         name = text if text.isascii() else text.encode("idna").decode()

@@ -6,25 +6,31 @@ import base64
 import html
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from bisect import bisect
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import lru_cache
 from itertools import takewhile
-from typing import Final
+from typing import Final, TypeAlias
 from urllib.parse import quote, quote_plus
 
 MASK: Final = "***"
+
+_Reading: TypeAlias = list[tuple[str, int, int]]
 
 # Real secrets have 30 characters; hiding shorter ones, as in tests, would remove parts of words.
 _SHORTEST: Final = 6
 # Temporary credentials change every hour: these are the secrets of several days.
 _MOST_KEPT: Final = 512
-# Characters by which the beginning of a secret that was cut off is recognized.
-_BEGINNING: Final = 12
+# Characters by which a secret that was cut off is recognized, at its beginning or its end.
+_PART: Final = 12
 # Characters of a text.
 _LONGEST: Final = 4096
 # A secret may be repeated in a URL within JSON within HTML.
 _DEEPEST: Final = 3
-_ESCAPE: Final = re.compile(r"(?:%|\\x|\\u00)([0-9a-f]{2})|\\([\"/\\])|&#?\w{2,8};", re.IGNORECASE)
+_ESCAPE: Final = re.compile(r"(?:%|%u00|\\x|\\u00)([0-9a-f]{2})|\\([\"/\\nrt])|&#?\w{2,8};", re.IGNORECASE)
+_CONTROLS: Final = {"n": "\n", "r": "\r", "t": "\t"}
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{16,}")
+_TO_STANDARD: Final = str.maketrans("-_", "+/")
 
 
 class Secrets(Collection[str]):
@@ -62,7 +68,7 @@ def redacted(text: str, secrets: Collection[str]) -> str:
     """
     text = text[:_LONGEST]
     index = _index(frozenset(secret for secret in secrets if len(secret) >= _SHORTEST))
-    spans = [span for reading in _readings(text) for span in _spans(reading, index)] if index else []
+    spans = [span for reading in _readings(text) for span in _spans(reading, *index)] if index[0].known else []
     shown, end = [], 0
     for first, last in sorted(spans):
         if first >= end:
@@ -71,43 +77,94 @@ def redacted(text: str, secrets: Collection[str]) -> str:
     return "".join([*shown, text[end:]])
 
 
-def _spans(reading: list[tuple[str, int, int]], index: Mapping[str, Collection[str]]) -> Iterator[tuple[int, int]]:
-    """The places in the text that match a secret."""
+def _spans(reading: _Reading, beginnings: _Beginnings, ends: _Beginnings) -> Iterator[tuple[int, int]]:
+    """The places in the text that match a secret, or a part that begins or ends one."""
     letters = _lower("".join(letter for letter, _, _ in reading))
-    for at in range(len(letters)):
-        for secret in index.get(letters[at : at + _SHORTEST], ()):
-            for encoding in _encodings(secret):
-                if letters.startswith(encoding[:_BEGINNING], at):
-                    pairs = zip(encoding, letters[at:], strict=False)
-                    length = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-                    yield reading[at][1], reading[at + length - 1][2]
+    for at, length in beginnings.found(letters):
+        yield reading[at][1], reading[at + length - 1][2]
+    for at, length in ends.found(letters[::-1]):
+        yield reading[-at - length][1], reading[-at - 1][2]
 
 
-def _readings(text: str) -> Iterator[list[tuple[str, int, int]]]:
-    """The characters with the places they come from: all, the visible ones, and both again without escapes."""
-    reading = [(letter, at, at + 1) for at, letter in enumerate(text)]
+class _Beginnings:
+    """Finds what a text has in common with the beginnings of texts; a pattern of all would take seconds to compile."""
+
+    def __init__(self, known: Iterable[str]) -> None:
+        self.known = sorted(known)
+        self._first = {each[:_SHORTEST] for each in self.known}
+        self._short = {each for each in self.known if len(each) < _PART}
+        self._longest = max(map(len, self.known), default=0)
+
+    def found(self, text: str) -> Iterator[tuple[int, int]]:
+        """The places and lengths of parts that are whole, or have at least _PART characters."""
+        for at in range(len(text)):
+            if text[at : at + _SHORTEST] not in self._first:
+                continue
+            rest = text[at : at + self._longest]
+            after = bisect(self.known, rest)
+            # In this order, neighbours have most in common.
+            length = max(_common(rest, each) for each in self.known[max(0, after - 1) : after + 1])
+            if length >= _PART:
+                yield at, length
+            for size in range(_SHORTEST, _PART):
+                if len(rest) >= size and rest[:size] in self._short:
+                    yield at, size
+
+
+def _common(one: str, other: str) -> int:
+    """How many characters both begin with."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+
+
+def _readings(text: str) -> Iterator[_Reading]:
+    """The characters with the places they come from: all, the visible ones, and both without escapes or base64."""
+    level = [[(letter, at, at + 1) for at, letter in enumerate(text)]]
     for _ in range(_DEEPEST + 1):
-        yield reading
-        yield [each for each in reading if each[0].isprintable() and each[0] != " "]
-        resolved, end = [], 0
-        for escape in _ESCAPE.finditer("".join(letter for letter, _, _ in reading)):
-            first, last = reading[escape.start()][1], reading[escape.end() - 1][2]
-            letters = chr(int(escape[1], 16)) if escape[1] else escape[2] or html.unescape(escape[0])
-            resolved += [*reading[end : escape.start()], *((letter, first, last) for letter in letters)]
-            end = escape.end()
-        if not end:
-            return
-        reading = resolved + reading[end:]
+        for reading in level:
+            yield reading
+            yield [each for each in reading if each[0].isprintable() and each[0] != " "]
+        level = [further for reading in level for further in (_unescaped(reading), _from_base64(reading)) if further]
+
+
+def _unescaped(reading: _Reading) -> _Reading:
+    def letters(escape: re.Match[str]) -> _Reading:
+        if escape[1]:
+            meant = chr(int(escape[1], 16))
+        else:
+            meant = _CONTROLS.get(escape[2], escape[2]) if escape[2] else html.unescape(escape[0])
+        return [(letter, 0, len(escape[0])) for letter in meant]
+
+    return _resolved(reading, _ESCAPE, letters)
+
+
+def _from_base64(reading: _Reading) -> _Reading:
+    def decoded(run: re.Match[str]) -> _Reading:
+        whole = len(run[0]) - (len(run[0]) % 4 == 1)
+        data = base64.b64decode(run[0][:whole].translate(_TO_STANDARD) + "==")
+        return [(chr(byte), at * 4 // 3, at * 4 // 3 + 2) for at, byte in enumerate(data)]
+
+    return _resolved(reading, _BASE64, decoded)
+
+
+def _resolved(reading: _Reading, pattern: re.Pattern[str], resolve: Callable[[re.Match[str]], _Reading]) -> _Reading:
+    """The reading with every match replaced by its meaning, whose places are those in the match; empty if none."""
+    resolved: _Reading = []
+    end = 0
+    for found in pattern.finditer("".join(letter for letter, _, _ in reading)):
+        inner = reading[found.start() : found.end()]
+        resolved += reading[end : found.start()]
+        resolved += [(letter, inner[first][1], inner[last - 1][2]) for letter, first, last in resolve(found)]
+        end = found.end()
+    return resolved + reading[end:] if end else []
 
 
 @lru_cache(4)
-def _index(secrets: frozenset[str]) -> Mapping[str, Collection[str]]:
-    """The secrets by the first characters of their encodings: a pattern of all would take seconds to compile."""
-    index: dict[str, set[str]] = {}
-    for secret in secrets:
-        for encoding in _encodings(secret):
-            index.setdefault(encoding[:_SHORTEST], set()).add(secret)
-    return index
+def _index(secrets: frozenset[str]) -> tuple[_Beginnings, _Beginnings]:
+    """The beginnings of all encodings, and the reversed ends; the latter of plain secrets, as they are in readings."""
+    return (
+        _Beginnings({encoding for secret in secrets for encoding in _encodings(secret)}),
+        _Beginnings({_lower(secret)[::-1] for secret in secrets}),
+    )
 
 
 @lru_cache(2 * _MOST_KEPT)  # with those replaced since the last use
@@ -141,6 +198,7 @@ def _all_encodings(secret: str) -> Iterator[str]:
     yield "".join(c if c.isascii() and c.isalnum() else f"&#x{ord(c):x};" for c in secret)
     yield data.hex()
     yield data.hex(":")
+    yield data.hex("-")
     yield base64.b32encode(data).decode().rstrip("=")
     yield from (text.rstrip("=") for text in in_base64)
     for encode in (base64.b64encode, base64.urlsafe_b64encode):

@@ -43,6 +43,14 @@ def test_only_the_variable_that_counts_is_read(scheme: str, variables: dict[str,
     assert (proxy.variable if proxy else None) == used
 
 
+@pytest.mark.parametrize(
+    ("written", "host"),
+    [("fe80::1%25eth0", "fe80::1%eth0"), ("fe80::1%eth0", "fe80::1%eth0"), ("fe80::1%25", "fe80::1%25")],
+)
+def test_the_zone_of_a_proxy_is_written_as_in_urls_or_plainly(written: str, host: str) -> None:
+    assert parsed("http_proxy", f"http://[{written}]:3128").host == host
+
+
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "localhost.", "127.0.0.1", "127.9.9.9", "::1", "[::1]"])
 def test_for_this_machine_no_proxy_variable_is_read(host: str) -> None:
     assert proxy_for("http", host, 80, {"HTTP_PROXY": "nonsense://"}) is None

@@ -71,12 +71,30 @@ TOKEN = "CAIS" + "aB3/+x9Kq" * 60 + "Zq"
         lambda secret: secret[:-1],
         lambda secret: secret[: len(secret) // 2],
         lambda secret: quote(secret, safe="")[: len(secret) // 2],
+        lambda secret: json.dumps(base64.encodebytes(secret.encode()).decode().strip())[1:-1],
+        lambda secret: secret[3:],
+        lambda secret: secret[len(secret) // 2 :],
+        lambda secret: quote(secret, safe="")[-len(secret) // 2 :].removeprefix("2F"),
+        lambda secret: re.sub("[^A-Za-z0-9]", lambda found: f"%u{ord(found[0]):04x}", secret),
+        lambda secret: re.sub("[^A-Za-z0-9]", lambda found: f"\\\\u{ord(found[0]):04x}", secret),
+        lambda secret: secret.encode().hex("-").upper(),
+        lambda secret: base64.b64encode(base64.b64encode(secret.encode())).decode().rstrip("="),
+        lambda secret: base64.b64encode(quote(secret, safe="").encode()).decode(),
+        lambda secret: quote(quote(base64.urlsafe_b64encode(secret.encode()).decode().rstrip("="), safe=""), safe=""),
     ],
     ids=[
         *("each letter in a URL", "each letter in hexadecimal", "each letter in JSON", "each letter in HTML"),
         *("in a URL, three times", "in a URL in JSON in HTML", "base64 in a URL", "base64 in lines"),
         *("hexadecimal with blanks", "in lines", "invisible letters", "a control character"),
         *("without its last letter", "half of it", "half of it in a URL"),
+        *(
+            "base64 in lines in JSON",
+            "without its first letters",
+            "its second half",
+            "its second half in a URL",
+            "escape() of JavaScript",
+        ),
+        *("in JSON in JSON", "hexadecimal of .NET", "base64 twice", "a URL in base64", "base64 of URLs in a URL"),
     ],
 )
 def test_a_secret_is_hidden_however_it_is_escaped_broken_or_cut_off(secret: str, spell: Callable[[str], str]) -> None:
@@ -93,6 +111,28 @@ def test_the_tokens_of_days_are_hidden_in_milliseconds() -> None:
     started = time.process_time()
     assert redacted(f"expired: {tokens[-1]}, {tokens[-2][:80]}", secrets) == "expired: ***, ***"
     assert time.process_time() - started < 0.5
+
+
+@pytest.mark.parametrize("length", [6, 16, 400])
+def test_a_text_of_many_beginnings_of_tokens_takes_milliseconds(length: int) -> None:
+    """All tokens of a service begin alike."""
+    tokens = ["CAISgwJ1q6Ft5B2y" + f"{number:04}" * 150 for number in range(512)]
+    redacted("first", tokens)
+    started = time.process_time()
+    shown = redacted("".join(token[:length] for token in tokens), tokens)
+    assert length == 6 or re.fullmatch(r"\*+", shown)
+    assert time.process_time() - started < 0.5
+
+
+@pytest.mark.parametrize("before", ["", "u", "us", "user"])
+def test_a_secret_in_json_in_base64_is_hidden(before: str) -> None:
+    """PHP escapes slashes; the padding of base64 is left out in URLs and tokens."""
+    document = json.dumps({before: REAL}).replace("/", "\\/")
+    encoded = base64.urlsafe_b64encode(document.encode()).decode().rstrip("=")
+    shown = redacted(f"token eyJhbGciOiJIUzI1NiJ9.{encoded}.c2lnbmF0dXJl", [REAL])
+    assert "***" in shown
+    left = base64.urlsafe_b64decode(shown.partition(".")[2].partition("***")[0][:-2] + "====").decode()
+    assert len(set(left.partition('": "')[2])) <= 3
 
 
 def test_a_text_of_any_length_takes_milliseconds() -> None:

@@ -24,13 +24,19 @@ if TYPE_CHECKING:
 TIME_LIMIT: Final = 30.0
 """Seconds that a fetch may take."""
 RETRY_SECONDS: Final = 30.0
-"""Seconds after a failed fetch before the next one."""
+"""Seconds after a failed fetch before the next one; doubled for each further one that has not returned."""
+MOST_HANGING: Final = 6
+"""Fetches that have not returned, at which no other is started: nothing can end their threads."""
 MARGIN: Final = 900.0
 """Seconds before expiry at which credentials are renewed; a third of their lifetime if that is less."""
 UNKNOWN: Final = 300.0
 """Seconds after which credentials without an expiry are renewed."""
 JUST_NOW: Final = 10.0
 """Seconds. If credentials younger than this are rejected, the request had used the previous ones."""
+_HANGING: Final = (
+    "Check the name server, proxy or file system that they wait for. If it responds and this persists, restart the"
+    " exporter."
+)
 
 _log = structlog.get_logger()
 
@@ -63,11 +69,11 @@ class _CachedCredentials:
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """Why the last fetch failed; no other is made before `until` on the monotonic clock."""
+    """Why the last fetch failed, and when on the monotonic clock."""
 
     message: str
     advice: str
-    until: float
+    at: float
 
 
 class CredentialCache:
@@ -100,6 +106,10 @@ class CredentialCache:
         self._now = now
         self._monotonic = monotonic
         self._lock = asyncio.Lock()
+        # Fetches whose threads have not ended.
+        self._unreturned: set[object] = set()
+        # The result of a fetch until its caller has got it; afterwards it came too late, and is the next caller's.
+        self._late: ExpiringCredentials | None = None
         self._cached: _CachedCredentials | None = None
         self._failure: _Failure | None = None
         self._place = ""
@@ -125,7 +135,7 @@ class CredentialCache:
         changed = self._start is not None and await self._start.changed()
         changed |= any([await asyncio.to_thread(file.changed) for file in self._files])
         if changed:
-            self._failure = None
+            self._failure = self._late = None
             if self._cached is not None:
                 self._cached = replace(self._cached, renewal=-math.inf)
         return changed
@@ -138,19 +148,28 @@ class CredentialCache:
         return kept.credentials
 
     async def _renewed(self, *, again: bool) -> Credentials:
-        failure = self._failure
-        if failure is None or self._monotonic() >= failure.until:
+        failure, late = self._failure, None if again else self._late
+        if failure is None or late is not None or self._monotonic() >= failure.at + self._pause():
             try:
-                return self._cache(await self._fetched(again=again))
+                return self._cache(late if late is not None else await self._fetched(again=again))
             except CredentialsError as error:
-                failure = _Failure(error.message, error.advice, self._monotonic() + RETRY_SECONDS)
+                failure = _Failure(error.message, error.advice, self._monotonic())
+            finally:
+                self._late = None
             self._failure = failure
             self._warn(failure)
         if (kept := self._is_usable(due=False)) is not None:
             return kept
         raise no_credentials(failure.message, failure.advice)
 
+    def _pause(self) -> float:
+        """The seconds from a failed fetch to the next one."""
+        hanging = len(self._unreturned)
+        return RETRY_SECONDS * 2.0 ** (hanging - 1 if 0 < hanging < MOST_HANGING else 0)
+
     async def _fetched(self, *, again: bool) -> ExpiringCredentials:
+        if len(self._unreturned) >= MOST_HANGING:
+            raise no_credentials(f"no credentials: {MOST_HANGING} requests for them have not returned", _HANGING)
         start = None
         if self._start is not None:
             start = await (self._start.renew() if again else self._start.get())
@@ -168,10 +187,16 @@ class CredentialCache:
 
     def _check_and_fetch(self, start: Credentials | None) -> ExpiringCredentials:
         """Note the state of the files before reading them, so that a change in between is noticed next time."""
-        for file in self._files:
-            with suppress(OSError, ValueError):
-                file.check()
-        return self._fetch(start)
+        fetch = object()
+        self._unreturned.add(fetch)
+        try:
+            for file in self._files:
+                with suppress(OSError, ValueError):
+                    file.check()
+            self._late = fetched = self._fetch(start)
+            return fetched
+        finally:
+            self._unreturned.discard(fetch)
 
     def _cache(self, fetched: ExpiringCredentials) -> Credentials:
         now = self._monotonic()

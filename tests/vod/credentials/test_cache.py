@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from exporter.errors import CredentialsError, ErrorKind
 from exporter.vod.credentials.cache import (
     JUST_NOW,
     MARGIN,
+    MOST_HANGING,
     RETRY_SECONDS,
     UNKNOWN,
     CredentialCache,
@@ -207,6 +209,57 @@ async def test_a_fetch_that_takes_too_long_is_given_up() -> None:
         assert fixture.fetcher.fetches == 1
     finally:
         fixture.fetcher.opened.set()
+
+
+@pytest.mark.parametrize("is_changed", [False, True])
+async def test_keys_that_come_after_the_time_limit_are_used_unless_their_file_has_changed(
+    tmp_path: Path, *, is_changed: bool
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("old")
+    fixture = CacheFixture(time_limit=0.01, files=(file,))
+    fixture.fetcher.opened.clear()
+    await fixture.fails()
+    fixture.fetcher.opened.set()
+    for thread in threading.enumerate():
+        if thread.name == "credentials of main":
+            thread.join(60)
+    if is_changed:
+        file.write_text("other")
+        assert await fixture.source.changed()
+        with contextlib.suppress(CredentialsError):  # on a busy machine, 0.01 s are not enough
+            await fixture.source.get()
+        assert fixture.fetcher.fetches == 2
+    else:
+        assert await fixture.id() == "id-1"
+        assert await fixture.id(later=60) == "id-1"
+
+
+async def test_fetches_that_never_return_are_few_and_ever_rarer_until_one_does() -> None:
+    fixture = CacheFixture(time_limit=0.01)
+    fixture.fetcher.opened.clear()
+    try:
+        for number in range(MOST_HANGING):
+            assert (await fixture.fails()).message == "no credentials within 0.01 s"
+            await fixture.fails(later=RETRY_SECONDS * 2.0**number - 1 if number < MOST_HANGING - 1 else 0)
+            assert fixture.fetcher.fetches == number + 1
+            fixture.clock.elapsed += 1
+        for _ in range(100):
+            error = await fixture.fails(later=RETRY_SECONDS)
+            assert error.message == f"no credentials: {MOST_HANGING} requests for them have not returned"
+            assert "restart the exporter" in error.advice
+        assert fixture.fetcher.fetches == MOST_HANGING
+    finally:
+        fixture.fetcher.opened.set()
+    for thread in threading.enumerate():
+        if thread.name == "credentials of main":
+            thread.join(60)
+    assert (await fixture.id()).startswith("id-"), "the keys that came late"
+    assert fixture.fetcher.fetches == MOST_HANGING
+    fixture.clock.elapsed += HOUR
+    with contextlib.suppress(CredentialsError):  # on a busy machine, 0.01 s are not enough
+        await fixture.source.get()
+    assert fixture.fetcher.fetches == MOST_HANGING + 1
 
 
 async def test_without_a_thread_there_are_no_credentials_until_it_is_tried_again(
