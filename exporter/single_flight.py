@@ -49,8 +49,8 @@ class SharedThreads(Generic[T]):
     """Runs blocking work under a key, each key once at a time: concurrent callers share the result.
 
     Work that hangs thus takes one thread, however many callers wait for it. Up to `most` threads of a key: work that
-    has not ended after `patience` seconds, doubled each time, is started again, since it may never end. A result that
-    came when no caller waited any more is the next caller's, within `kept` seconds.
+    has not ended after `patience` seconds, doubled each time, is started again, since it may never end. A result for
+    which no caller waits any more is the next caller's, within `kept` seconds.
     """
 
     def __init__(self, *, most: int = 1, patience: float = 60.0, kept: float = 0.0) -> None:
