@@ -10,7 +10,7 @@ import pytest
 import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from deploy.grafana.builder import languages, state
+from deploy.grafana.builder import alerts, languages, state
 from deploy.grafana.builder.panels import per_bar
 from deploy.grafana.builder.promql import (
     EXPECTED_PLAYS,
@@ -248,6 +248,33 @@ def test_a_poll_that_is_due_is_due_now(tmp_path: Path, at: str, seconds: float) 
     name = 'aliyun_vod_query_next_poll_timestamp_seconds{job="aliyun-vod",instance="e",query="q"}'
 
     answers(tmp_path, [series(name, "90x5")], f"sum({expr.replace('$instance', 'e')})", {"{}": seconds}, at)
+
+
+@pytest.mark.parametrize(
+    ("alert", "more", "page", "account", "where"),
+    [
+        ("MediaPlaysDropped", 'account="a", media_id="m", title="T"', "media", "a", "-"),
+        ("MediaDropsMany", 'account="a"', "overview", "a", "-"),
+        ("AccountShareDropped", 'account="a", terminal_type="all", os="iOS", region="all"', "overview", "a", "iOS"),
+        ("PlayerPlaysDropped", 'account="a", app_id="x", terminal_type="web", os="all"', "player", "a", "web"),
+        ("DayNotSettled", 'account="a"', "exporter", "a", "-"),
+        ("ExporterDown", 'job="aliyun-vod", instance="e"', "exporter", "All", "-"),
+    ],
+)
+def test_an_alert_opens_the_dashboard_about_it(
+    tmp_path: Path, alert: str, more: str, page: str, account: str, where: str
+) -> None:
+    """Few are about a media; and an empty account would be none."""
+    labels = f'alertname="AliyunVod{alert}", severity="warning", {more}'
+    given = [
+        series(f'ALERTS{{{labels}, alertstate="firing"}}', "1x20"),
+        series(f"ALERTS_FOR_STATE{{{labels}}}", "60x20"),
+    ]
+    (target,) = alerts.firing().build().targets or []
+    expr = json.loads(json.dumps(target, cls=JSONEncoder))["expr"]
+
+    shown = f'{{page="{page}", account="{account}", slice="{where}"}}'
+    answers(tmp_path, given, f"sum by (page, account, slice) ({expr})", {shown: 60_000}, "1m")
 
 
 def by_date(day: int) -> str:

@@ -279,7 +279,8 @@ def _today() -> timeseries.Panel:
         "How today's count grows, beside what it was at the same time a week ago as Prometheus scraped it then. "
         "It falls to 0 at 00:00 UTC+8.",
         "short",
-        "No plays of today yet: the service may be hours behind after 00:00. Never without days_ago 0.",
+        "No plays of today yet: they appear within 5 minutes, but after 00:00 the service may be hours behind. Never "
+        "without days_ago 0.",
     )
     selector = _CHOSEN.scraped(PLAYS, 'days_ago="0"')
     return (
