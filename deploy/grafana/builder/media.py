@@ -74,9 +74,9 @@ def _account() -> board.QueryVariable:
     )
 
 
-def _of_a_day(expr: str, labels: str) -> str:
+def _of_a_day(selector: str) -> str:
     """The last of 24 hours, looked at every 6 hours: a range would read every sample of thousands of media."""
-    return f"last_over_time(max by ({labels}) ({expr})[1d:6h])"
+    return f"last_over_time({selector}[1d:6h])"
 
 
 def _media() -> board.QueryVariable:
@@ -85,11 +85,11 @@ def _media() -> board.QueryVariable:
     Also those of the last day: while no exporter runs, their history is there to be looked at.
     """
     whole = f'{_ACCOUNT}, job=~"$job", terminal_type="all", os="all", region="all"'
-    played = f'max by (media_id) ({EXPECTED_PLAYS}{{{whole}}} or {PLAYS}{{{whole}, days_ago=~"[12]"}})'
     yesterday = f'{PLAYS}{{{whole}, days_ago="1"}}'
-    most = f"topk({_OPTIONS}, {played} or {_of_a_day(yesterday, 'media_id')})"
+    played = f'{EXPECTED_PLAYS}{{{whole}}} or {PLAYS}{{{whole}, days_ago=~"[12]"}} or {_of_a_day(yesterday)}'
+    most = f"topk({_OPTIONS}, max by (media_id) ({played}))"
     info = f'aliyun_vod_media_info{{{_ACCOUNT}, job=~"$job", title!=""}}'
-    titled = f"max by (media_id, title) ({info}) or {_of_a_day(info, 'media_id, title')}"
+    titled = f"max by (media_id, title) ({info} or {_of_a_day(info)})"
     titles = f"topk by (media_id) (1, {titled})"
     return frame.result_variable(
         "media",
