@@ -375,6 +375,22 @@ def test_media_of_the_last_day_can_be_chosen_while_no_exporter_runs(tmp_path: Pa
     answers(tmp_path, given, expr, {f'{{media_id="m", title="{title}"}}': 1} if title else {}, at, "1h")
 
 
+def test_a_media_can_be_chosen_that_was_expected_to_be_played_or_was_within_two_days(tmp_path: Path) -> None:
+    given = [
+        series(f'{EXPECTED_PLAYS}{{{SLICE},media_id="expected",job="aliyun-vod"}}', "5x7"),
+        *(
+            series(f'{PLAYS}{{{SLICE},media_id="of {ago}",days_ago="{ago}",job="aliyun-vod"}}', "5x7")
+            for ago in (0, 1, 2, 7)
+        ),
+    ]
+    media = json.loads(texts()["aliyun-vod-media.json"])
+    (variable,) = (each for each in media["templating"]["list"] if each["name"] == "media")
+    expr = variable["query"]["query"].removeprefix("query_result(").removesuffix(")")
+
+    chosen = ("expected", "of 1", "of 2")
+    answers(tmp_path, given, expr, {f'{{media_id="{each}"}}': 1 for each in chosen}, "3h", "1h")
+
+
 UP: Final = series('up{job="aliyun-vod",instance="e"}', "1x1700")
 LOADED: Final = series("aliyun_vod:plays:threshold", "100x1700")
 READY: Final = series(f'aliyun_vod_slice_ready{{{SLICE},days_ago="1",job="aliyun-vod"}}', "1x1700")

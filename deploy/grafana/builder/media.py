@@ -85,9 +85,10 @@ def _media() -> board.QueryVariable:
     Also those of the last day: while no exporter runs, their history is there to be looked at.
     """
     whole = f'{_ACCOUNT}, job=~"$job", terminal_type="all", os="all", region="all"'
+    # Both in one selector: `or` compares the labels of every series. Expected plays have no days_ago.
+    played = f'{{__name__=~"{EXPECTED_PLAYS}|{PLAYS}", {whole}, days_ago=~"|[12]"}}'
     yesterday = f'{PLAYS}{{{whole}, days_ago="1"}}'
-    played = f'{EXPECTED_PLAYS}{{{whole}}} or {PLAYS}{{{whole}, days_ago=~"[12]"}} or {_of_a_day(yesterday)}'
-    most = f"topk({_OPTIONS}, max by (media_id) ({played}))"
+    most = f"topk({_OPTIONS}, max by (media_id) ({played} or {_of_a_day(yesterday)}))"
     info = f'aliyun_vod_media_info{{{_ACCOUNT}, job=~"$job", title!=""}}'
     titled = f"max by (media_id, title) ({info} or {_of_a_day(info)})"
     titles = f"topk by (media_id) (1, {titled})"
