@@ -202,7 +202,7 @@ def _calls_left() -> stat.Panel:
         "Calls until calls_per_day is spent; then polling pauses until 00:00 UTC+8. Of several accounts and exporters, "
         "the one with fewest.",
         "locale",
-        "no calls_per_day, or exporter down",
+        "no daily limit, or exporter down",
     )
     steps = (Threshold(color="red"), Threshold(1, "green"))
     return single(about, now(f"min(aliyun_vod_api_calls_remaining_today{{{_ACCOUNT}}})"), *steps)
