@@ -957,6 +957,15 @@ def test_the_pod_of_helm_test_is_placed_like_the_exporter() -> None:
     assert test["spec"]["containers"][0]["resources"]["requests"] == {"cpu": "1m", "memory": "32Mi"}
 
 
+@pytest.mark.parametrize("case", sorted(file.stem for file in VALUES.glob("*.yaml")))
+def test_no_line_ends_in_blanks(case: str) -> None:
+    """As of a template that adds nothing; a diff of two releases shows it."""
+    ran = helm("template", "vod", str(CHART), f"--values={VALUES / case}.yaml")
+    # Scripts and queries in dashboards and rules have their own ways.
+    ours = [each for each in ran.stdout.split("\n---\n") if "templates/dashboards" not in each[:200]]
+    assert [line for each in ours for line in each.splitlines() if line != line.rstrip()] == []
+
+
 def test_three_operators_find_the_exporter_by_the_same_settings() -> None:
     documents = manifests("more", "serviceMonitor.enabled=true")
     service, by_pod, victoria = (

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from deploy.grafana.builder import languages, state
+from deploy.grafana.builder import alerts, languages, state
 from deploy.grafana.builder.panels import per_bar
 from deploy.grafana.builder.promql import (
     EXPECTED_PLAYS,
@@ -250,6 +250,33 @@ def test_a_poll_that_is_due_is_due_now(tmp_path: Path, at: str, seconds: float) 
     answers(tmp_path, [series(name, "90x5")], f"sum({expr.replace('$instance', 'e')})", {"{}": seconds}, at)
 
 
+@pytest.mark.parametrize(
+    ("alert", "more", "page", "account", "where"),
+    [
+        ("MediaPlaysDropped", 'account="a", media_id="m", title="T"', "media", "a", "-"),
+        ("MediaDropsMany", 'account="a"', "overview", "a", "-"),
+        ("AccountShareDropped", 'account="a", terminal_type="all", os="iOS", region="all"', "overview", "a", "iOS"),
+        ("PlayerPlaysDropped", 'account="a", app_id="x", terminal_type="web", os="all"', "player", "a", "web"),
+        ("DayNotSettled", 'account="a"', "exporter", "a", "-"),
+        ("ExporterDown", 'job="aliyun-vod", instance="e"', "exporter", "All", "-"),
+    ],
+)
+def test_an_alert_opens_the_dashboard_about_it(
+    tmp_path: Path, alert: str, more: str, page: str, account: str, where: str
+) -> None:
+    """Few are about a media; and an empty account would be none."""
+    labels = f'alertname="AliyunVod{alert}", severity="warning", {more}'
+    given = [
+        series(f'ALERTS{{{labels}, alertstate="firing"}}', "1x20"),
+        series(f"ALERTS_FOR_STATE{{{labels}}}", "60x20"),
+    ]
+    (target,) = alerts.firing().build().targets or []
+    expr = json.loads(json.dumps(target, cls=JSONEncoder))["expr"]
+
+    shown = f'{{page="{page}", account="{account}", slice="{where}"}}'
+    answers(tmp_path, given, f"sum by (page, account, slice) ({expr})", {shown: 60_000}, "1m")
+
+
 def by_date(day: int) -> str:
     """The time of a step of a day that begins so many midnights after the first."""
     return f"{(MIDNIGHT + day * DAY) // HOUR}h"
@@ -346,6 +373,22 @@ def test_media_of_the_last_day_can_be_chosen_while_no_exporter_runs(tmp_path: Pa
     expr = variable["query"]["query"].removeprefix("query_result(").removesuffix(")")
 
     answers(tmp_path, given, expr, {f'{{media_id="m", title="{title}"}}': 1} if title else {}, at, "1h")
+
+
+def test_a_media_can_be_chosen_that_was_expected_to_be_played_or_was_within_two_days(tmp_path: Path) -> None:
+    given = [
+        series(f'{EXPECTED_PLAYS}{{{SLICE},media_id="expected",job="aliyun-vod"}}', "5x7"),
+        *(
+            series(f'{PLAYS}{{{SLICE},media_id="of {ago}",days_ago="{ago}",job="aliyun-vod"}}', "5x7")
+            for ago in (0, 1, 2, 7)
+        ),
+    ]
+    media = json.loads(texts()["aliyun-vod-media.json"])
+    (variable,) = (each for each in media["templating"]["list"] if each["name"] == "media")
+    expr = variable["query"]["query"].removeprefix("query_result(").removesuffix(")")
+
+    chosen = ("expected", "of 1", "of 2")
+    answers(tmp_path, given, expr, {f'{{media_id="{each}"}}': 1 for each in chosen}, "3h", "1h")
 
 
 UP: Final = series('up{job="aliyun-vod",instance="e"}', "1x1700")

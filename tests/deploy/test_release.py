@@ -78,6 +78,18 @@ def test_a_workflow_pins_what_it_runs_and_may_do_nothing_by_default(file: Path) 
         assert "${{" not in step.get("run", "")
 
 
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)
+def test_the_tests_can_run_in_a_container(file: Path) -> None:
+    """Two tests ask git, which refuses a checkout of another user, here that of the machine."""
+    for job in yaml.safe_load(file.read_text())["jobs"].values():
+        runs = [step.get("run", "") for step in job["steps"]]
+        assert (".ci/run" in runs) == ("container" in job)
+        if "container" in job:
+            (trusting,) = (n for n, run in enumerate(runs) if "--add safe.directory" in run)
+            assert trusting < runs.index(".ci/run")
+            assert job["container"]["options"] == "--privileged"
+
+
 @pytest.mark.parametrize("url", ["", "https://github.com/owner/repository"])
 def test_chart_and_image_of_a_release_name_their_repository(url: str) -> None:
     ran = subprocess.run(

@@ -9,6 +9,8 @@ from deploy.grafana.builder.panels import About, rows
 from deploy.grafana.builder.tables import Column, Joined, table_of
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from grafana_foundation_sdk.builders import table
 
 # An alert about an account has no job, one about an exporter often no account.
@@ -39,14 +41,16 @@ NAMES: Final = {
     "AliyunVodPlayerDataLate": "Player: data late",
 }
 _SEVERITIES: Final = {"critical": "red", "warning": "orange"}
+# The dashboard about an alert: of a media, `media`; of these, by name; of any other, `exporter`.
+_PAGES: Final = {"overview": "AliyunVod(Account.+|MediaDropsMany)", "player": "AliyunVodPlayer.+"}
 
 
-def firing() -> table.Panel:
-    """Alerts that fire now, the newest first."""
+def firing(filters: Collection[str] = ()) -> table.Panel:
+    """Alerts that fire now, the newest first; `filters` are the dimensions that the dashboard has a variable for."""
     about = About(
         "Alerts that fire now",
         "Firing alerts of the accounts and exporters chosen above, the newest first, with what the media has of its "
-        "expected plays. A click on a media opens it.",
+        "expected plays. A click on what an alert is about opens the dashboard about that.",
         "short",
         "No alert fires, or the rules are not loaded",
     )
@@ -56,10 +60,15 @@ def firing() -> table.Panel:
     for label in ("account", "instance", "query", "media_id", "title"):
         what = f'label_replace({what}, "what", "$1", "{label}", "(.+)")'
     what = f'label_join({what}, "slice", " ", "terminal_type", "os", "region")'
-    what = f'label_replace({what}, "slice", "$1", "slice", "(?:all )*(.*?)(?: all)*")'
+    what = f'label_replace({what}, "slice", "$1", "slice", "(?:all )*(.*?)(?: all)* *")'
     for label in ("slice", "percent"):
         what = f'label_replace({what}, "{label}", "-", "{label}", " *")'
-    labels = "alertname, severity, account, media_id, what, slice, percent"
+    for page, alertnames in {"exporter": ".*", **_PAGES}.items():
+        what = f'label_replace({what}, "page", "{page}", "alertname", "{alertnames}")'
+    what = f'label_replace({what}, "page", "media", "media_id", ".+")'
+    # As Grafana's URLs name all accounts.
+    what = f'label_replace({what}, "account", "All", "account", "")'
+    labels = "alertname, severity, account, media_id, page, what, slice, percent"
     return table_of(
         about,
         (rows(f"topk(50, 1000 * max by ({labels}) (\n{what}\n))"),),
@@ -67,11 +76,12 @@ def firing() -> table.Panel:
         (
             Column("severity", "Severity", width=75, mappings=(_words(),), text_colour=True),
             Column("alertname", "Alert", width=195, mappings=(_names(),)),
-            Column("what", "About", links=(("Open this media", frame.media_link()),)),
+            Column("what", "About", links=(("Open what this is about", frame.alert_link(filters)),)),
             Column("slice", "Where", width=95),
             Column("percent", "% left", width=60),
-            Column("Value", "Since", "time:MM-DD HH:mm", 95),
+            Column("Value", "Since", "time:MM-DD HH:mm", 100),
             Column("media_id", "Media ID", hidden=True),
+            Column("page", "Dashboard", hidden=True),
             Column("account", "Account", hidden=True),
         ),
     )

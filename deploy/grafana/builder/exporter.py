@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from grafana_foundation_sdk.builders import dashboard as board
-from grafana_foundation_sdk.models.dashboard import FieldColorModeId, Threshold
+from grafana_foundation_sdk.models.dashboard import DataTransformerConfig, FieldColorModeId, Threshold
 
 from deploy.grafana.builder import alerts, frame
 from deploy.grafana.builder.panels import (
@@ -26,6 +26,7 @@ from deploy.grafana.builder.panels import (
 from deploy.grafana.builder.promql import SLICE
 from deploy.grafana.builder.state import TARGETS, next_poll, state
 from deploy.grafana.builder.tables import Column, Joined, table_of
+from exporter.errors import ErrorKind
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import prometheus, stat, table, timeseries
@@ -39,6 +40,18 @@ _REASONS: Final = ("settled", "shared", "sweep")
 _RESULTS: Final = {"success": "green", "partial": "orange", "failure": "red", "skipped": "gray"}
 # Nothing that failed is green, however many kinds there are.
 _FAILURES: Final = board.FieldColor().mode(FieldColorModeId.SHADES).fixed_color("red")
+# As the status page calls them.
+_KINDS: Final = {
+    ErrorKind.PARAMETER: "parameters",
+    ErrorKind.AUTH: "permission",
+    ErrorKind.NOT_READY: "not ready",
+    ErrorKind.SERVER: "service",
+    ErrorKind.THROTTLED: "throttled",
+    ErrorKind.CLOCK: "clock",
+    ErrorKind.TRANSPORT: "network",
+    ErrorKind.MALFORMED: "unreadable response",
+    ErrorKind.OTHER: "other",
+}
 _NOT_SCRAPED: Final = "Prometheus scrapes no exporter that runs"
 _WHEN: Final = "each 5 minutes are shown once they are over"
 _TARGETS: Final = f"{TARGETS} and on (instance, job) up{{{_INSTANCE}}}"
@@ -70,8 +83,9 @@ def build() -> Dashboard:
     built.with_panel(_instances().span(24).height(5))
     built.with_panel(alerts.firing().span(24).height(7))
     built.with_row(board.Row("Calls to the API"))
+    # With room for a legend of five lines on a screen of 1280 pixels.
     for graphs in (_calls(), _errors(), _latency(), _rate(), _budget(), _saved()):
-        built.with_panel(graphs.span(8).height(8))
+        built.with_panel(graphs.span(8).height(9))
     built.with_row(board.Row("Queries and days"))
     built.with_panel(_queries().span(24).height(7))
     built.with_panel(_days().span(24).height(10))
@@ -188,7 +202,7 @@ def _calls_left() -> stat.Panel:
         "Calls until calls_per_day is spent; then polling pauses until 00:00 UTC+8. Of several accounts and exporters, "
         "the one with fewest.",
         "locale",
-        "no calls_per_day, or exporter down",
+        "no daily limit, or exporter down",
     )
     steps = (Threshold(color="red"), Threshold(1, "green"))
     return single(about, now(f"min(aliyun_vod_api_calls_remaining_today{{{_ACCOUNT}}})"), *steps)
@@ -238,7 +252,11 @@ def _errors() -> timeseries.Panel:
         f"No attempt has failed in this time since the first scrape; {_WHEN}",
     )
     failed = per_bar(f"aliyun_vod_api_errors_total{{{_ACCOUNT}}}", "{{code}} ({{kind}})", by="code, kind", more="> 0")
-    return stacked(graph(about, failed)).color_scheme(_FAILURES)
+    panel = stacked(graph(about, failed)).color_scheme(_FAILURES)
+    for kind, words in _KINDS.items():
+        in_legend = {"regex": rf"/\b{kind}(?=\W$)/", "renamePattern": words}
+        panel.with_transformation(DataTransformerConfig(id_val="renameByRegex", options=in_legend))
+    return panel
 
 
 def _latency() -> timeseries.Panel:

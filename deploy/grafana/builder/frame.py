@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from grafana_foundation_sdk.builders import dashboard as board
 from grafana_foundation_sdk.models.dashboard import (
@@ -17,6 +17,9 @@ from grafana_foundation_sdk.models.dashboard import (
 
 from deploy.grafana.builder.panels import SOURCE
 from deploy.grafana.builder.promql import ALL, DIMENSIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 OVERVIEW: Final = "aliyun-vod-overview"
 MEDIA: Final = "aliyun-vod-media"
@@ -130,10 +133,20 @@ def dimension_variables(account: str) -> list[board.QueryVariable]:
 
 def media_link() -> str:
     """The media dashboard for the row's account and media, with the filters and the time range of this one."""
-    carried = "&".join(f"${{{name}:queryparam}}" for name in ("datasource", "job", *DIMENSIONS))
+    return _row_link(MEDIA, DIMENSIONS)
+
+
+def alert_link(filters: Collection[str]) -> str:
+    """The dashboard that the row names, of its account and media; without filters but those of this dashboard."""
+    return _row_link("aliyun-vod-${__data.fields.page}", filters)
+
+
+def _row_link(uid: str, filters: Collection[str]) -> str:
+    carried = "&".join(f"${{{name}:queryparam}}" for name in ("datasource", "job", *filters))
+    whole = "".join(f"&var-{name}={ALL}" for name in DIMENSIONS if name not in filters)
     return (
-        f"/d/{MEDIA}?var-account=${{__data.fields.account}}&var-media=${{__data.fields.media_id}}"
-        f"&{carried}&${{__url_time_range}}"
+        f"/d/{uid}?var-account=${{__data.fields.account}}&var-media=${{__data.fields.media_id}}"
+        f"&{carried}{whole}&${{__url_time_range}}"
     )
 
 

@@ -26,7 +26,7 @@ def chinese(dashboard: dict[str, Any]) -> dict[str, Any]:
     for link in translated["links"]:
         link["tags"] = [tag.removesuffix(SUFFIX) if tag.endswith(SUFFIX) else f"{tag}{SUFFIX}" for tag in link["tags"]]
     for link in _data_links(translated):
-        link["url"] = re.sub(r"(?<=^/d/)[\w-]+", lambda uid: f"{uid[0]}{SUFFIX}", link["url"])
+        link["url"] = re.sub(r"(?<=^/d/)[^?]+", lambda uid: f"{uid[0]}{SUFFIX}", link["url"])
     return translated
 
 
@@ -61,6 +61,7 @@ def _all_places(dashboard: dict[str, Any]) -> Iterator[Place]:
         for step in panel.get("transformations", ()):
             names = step["options"].get("renameByName", {})
             yield from ((names, field) for field in names)
+            yield step["options"], "renamePattern"
 
 
 def _fields(config: dict[str, Any]) -> Iterator[Place]:

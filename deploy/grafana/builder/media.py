@@ -74,9 +74,9 @@ def _account() -> board.QueryVariable:
     )
 
 
-def _of_a_day(expr: str, labels: str) -> str:
+def _of_a_day(selector: str) -> str:
     """The last of 24 hours, looked at every 6 hours: a range would read every sample of thousands of media."""
-    return f"last_over_time(max by ({labels}) ({expr})[1d:6h])"
+    return f"last_over_time({selector}[1d:6h])"
 
 
 def _media() -> board.QueryVariable:
@@ -85,11 +85,12 @@ def _media() -> board.QueryVariable:
     Also those of the last day: while no exporter runs, their history is there to be looked at.
     """
     whole = f'{_ACCOUNT}, job=~"$job", terminal_type="all", os="all", region="all"'
-    played = f'max by (media_id) ({EXPECTED_PLAYS}{{{whole}}} or {PLAYS}{{{whole}, days_ago=~"[12]"}})'
+    # Both in one selector: `or` compares the labels of every series. Expected plays have no days_ago.
+    played = f'{{__name__=~"{EXPECTED_PLAYS}|{PLAYS}", {whole}, days_ago=~"|[12]"}}'
     yesterday = f'{PLAYS}{{{whole}, days_ago="1"}}'
-    most = f"topk({_OPTIONS}, {played} or {_of_a_day(yesterday, 'media_id')})"
+    most = f"topk({_OPTIONS}, max by (media_id) ({played} or {_of_a_day(yesterday)}))"
     info = f'aliyun_vod_media_info{{{_ACCOUNT}, job=~"$job", title!=""}}'
-    titled = f"max by (media_id, title) ({info}) or {_of_a_day(info, 'media_id, title')}"
+    titled = f"max by (media_id, title) ({info} or {_of_a_day(info)})"
     titles = f"topk by (media_id) (1, {titled})"
     return frame.result_variable(
         "media",
@@ -279,7 +280,8 @@ def _today() -> timeseries.Panel:
         "How today's count grows, beside what it was at the same time a week ago as Prometheus scraped it then. "
         "It falls to 0 at 00:00 UTC+8.",
         "short",
-        "No plays of today yet: the service may be hours behind after 00:00. Never without days_ago 0.",
+        "No plays of today yet: they appear within 5 minutes, but after 00:00 the service may be hours behind. Never "
+        "without days_ago 0.",
     )
     selector = _CHOSEN.scraped(PLAYS, 'days_ago="0"')
     return (

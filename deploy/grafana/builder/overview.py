@@ -93,7 +93,7 @@ def build() -> Dashboard:
     built.with_panel(_losers().span(13).height(9))
     built.with_panel(_slices().span(11).height(9))
     # Beside a wider trend, what an alert is about would be cut on a screen of 1280 pixels.
-    built.with_panel(alerts.firing().span(16).height(8))
+    built.with_panel(alerts.firing(DIMENSIONS).span(16).height(8))
     built.with_panel(_trend().span(8).height(8))
     built.with_row(board.Row("Winners, and today"))
     built.with_panel(_winners().span(12).height(10))
@@ -103,8 +103,9 @@ def build() -> Dashboard:
     built.with_row(
         board.Row("By category")
         .collapsed(collapsed=True)
-        .with_panel(_categories().span(12).height(10))
-        .with_panel(_media_of_category().span(12).height(10))
+        # Side by side, titles and categories would be cut on a screen of 1280 pixels.
+        .with_panel(_categories().span(24).height(9))
+        .with_panel(_media_of_category().span(24).height(9))
     )
     return frame.numbered(built.build())
 
@@ -355,7 +356,8 @@ def _today_over_time() -> timeseries.Panel:
         "How today's count grows, beside what it was at the same time a week ago as Prometheus scraped it then: the "
         "earliest sign of a drop, hours before the day is final. It falls to 0 at 00:00 UTC+8.",
         "short",
-        "No plays of today yet: the service may be hours behind after 00:00. Never without days_ago 0.",
+        "No plays of today yet: they appear within 5 minutes, but after 00:00 the service may be hours behind. Never "
+        "without days_ago 0.",
     )
     today = _CHOSEN.recorded(SUM_OF_DAY, ago(0))
     return (
@@ -433,7 +435,7 @@ def _categories() -> table.Panel:
     about = About(
         "Plays by category",
         "Plays of the last settled day by category of the media, against those expected, and W/W against the same "
-        "weekday a week before. A category shows its media beside it.",
+        "weekday a week before. A category shows its media below it.",
         "short",
         _NO_CATEGORIES,
     )
@@ -450,11 +452,11 @@ def _categories() -> table.Panel:
         Joined(by=("account", "category"), sort_by="Value #A"),
         (
             Column("category", "Category", links=(("Its media", frame.category_link()),)),
-            Column("Value #A", "Plays", "locale", 75),
-            Column("Value #B", "Expected", "locale", 88, 0),
-            Column("Value #C", "Change", "percentunit", 70, 0, LOSS),
-            Column("Value #D", "W/W", "percentunit", 65, 0, LOSS),
-            Column("account", "Account", width=78),
+            Column("Value #A", "Plays", "locale", 90),
+            Column("Value #B", "Expected", "locale", 90, 0),
+            Column("Value #C", "Change", "percentunit", 90, 0, LOSS),
+            Column("Value #D", "W/W", "percentunit", 90, 0, LOSS),
+            Column("account", "Account", width=200),
         ),
     )
 
@@ -480,9 +482,9 @@ def _media_of_category() -> table.Panel:
         (
             _TITLE,
             Column("category", "Category"),
-            Column("Value #A", "Lost", "locale", 75, 0),
-            Column("Value #C", "Plays", "locale", 75),
-            Column("Value #D", "Expected", "locale", 88, 0),
+            Column("Value #A", "Lost", "locale", 90, 0),
+            Column("Value #C", "Plays", "locale", 90),
+            Column("Value #D", "Expected", "locale", 90, 0),
             *_HIDDEN,
         ),
     )

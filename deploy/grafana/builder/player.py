@@ -8,7 +8,7 @@ from grafana_foundation_sdk.builders import dashboard as board
 from grafana_foundation_sdk.models.dashboard import Threshold, VariableOption
 
 from deploy.grafana.builder import alerts, frame
-from deploy.grafana.builder.panels import About, dashed, graph, now, over_time, single
+from deploy.grafana.builder.panels import UNKNOWN, About, dashed, graph, now, over_time, single
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import stat, timeseries
@@ -25,7 +25,7 @@ _NOTHING: Final = (
     "No player data: it comes with the second poll after a start, and only if the configuration has player:"
 )
 _LATE: Final = (Threshold(color="green"), Threshold(3_600, "orange"), Threshold(7_200, "red"))
-_FEWER: Final = (Threshold(color="red"), Threshold(-0.5, "orange"), Threshold(-0.2, "green"))
+_FEWER: Final = (Threshold(color="red"), Threshold(-0.5, "orange"), Threshold(-0.2, UNKNOWN), Threshold(-0.05, "green"))
 
 
 def build() -> Dashboard:
