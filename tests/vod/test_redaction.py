@@ -4,7 +4,7 @@ import base64
 import html
 import json
 import re
-import time
+import sys
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
@@ -16,6 +16,9 @@ from exporter.vod.redaction import Secrets, redacted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+MILLISECONDS = 6_000_000
+"""`steps` that take some milliseconds, or a tenth of a second."""
 
 ENCODINGS: dict[str, Callable[[str], str]] = {
     "as it is": str,
@@ -101,6 +104,22 @@ def test_a_secret_is_hidden_however_it_is_escaped_broken_or_cut_off(secret: str,
     assert redacted(f"before <{spell(secret)}> after", [secret]) == "before <***> after"
 
 
+def steps(work: Callable[[], str]) -> tuple[str, int]:
+    """The result, and how many calls and values of generators it takes: a measure of time on any machine."""
+    counted = 0
+
+    def count(*_: object) -> None:
+        nonlocal counted
+        counted += 1
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        return work(), counted
+    finally:
+        sys.setprofile(before)
+
+
 def test_the_tokens_of_days_are_hidden_in_milliseconds() -> None:
     """An account with a role has two new ones every hour, and any error may repeat them."""
     secrets = Secrets()
@@ -108,9 +127,9 @@ def test_the_tokens_of_days_are_hidden_in_milliseconds() -> None:
     secrets.add(*tokens)
     redacted("first", secrets)
     secrets.add("CAISgwJ1q6Ft5B2y-renewed" + "x" * 600)
-    started = time.process_time()
-    assert redacted(f"expired: {tokens[-1]}, {tokens[-2][:80]}", secrets) == "expired: ***, ***"
-    assert time.process_time() - started < 0.5
+    shown, taken = steps(lambda: redacted(f"expired: {tokens[-1]}, {tokens[-2][:80]}", secrets))
+    assert shown == "expired: ***, ***"
+    assert taken < MILLISECONDS
 
 
 @pytest.mark.parametrize("length", [6, 16, 400])
@@ -118,10 +137,9 @@ def test_a_text_of_many_beginnings_of_tokens_takes_milliseconds(length: int) -> 
     """All tokens of a service begin alike."""
     tokens = ["CAISgwJ1q6Ft5B2y" + f"{number:04}" * 150 for number in range(512)]
     redacted("first", tokens)
-    started = time.process_time()
-    shown = redacted("".join(token[:length] for token in tokens), tokens)
+    shown, taken = steps(lambda: redacted("".join(token[:length] for token in tokens), tokens))
     assert length == 6 or re.fullmatch(r"\*+", shown)
-    assert time.process_time() - started < 0.5
+    assert taken < MILLISECONDS
 
 
 @pytest.mark.parametrize("before", ["", "u", "us", "user"])
@@ -136,9 +154,9 @@ def test_a_secret_in_json_in_base64_is_hidden(before: str) -> None:
 
 
 def test_a_text_of_any_length_takes_milliseconds() -> None:
-    started = time.process_time()
-    assert len(redacted("%25" * 100_000 + "CAIS%2", [TOKEN])) < 10_000
-    assert time.process_time() - started < 0.5
+    shown, taken = steps(lambda: redacted("%25" * 100_000 + "CAIS%2", [TOKEN]))
+    assert len(shown) < 10_000
+    assert taken < MILLISECONDS
 
 
 @pytest.mark.parametrize("before", ["", "u", "us", "user:"])

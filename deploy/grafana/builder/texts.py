@@ -244,7 +244,7 @@ CHINESE: Final = {
     "throttled": "限流",
     "clock": "时钟",
     "network": "网络",
-    "unreadable response": "应答异常",
+    "unreadable response": "响应异常",
     "other": "其他",
     "How long an attempt takes": "请求耗时",
     "Half of the attempts are answered within the median, 99 of 100 within the other.": "一半的请求在中位数之内得到响应，99 % 在另一条线之内。",
