@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import shlex
@@ -20,6 +19,7 @@ from exporter.backfill import openmetrics, promtool, replay
 from exporter.backfill.collect import fetch
 from exporter.backfill.estimate import LOOKBACK, estimate, step_for
 from exporter.backfill.progress import shown
+from exporter.commands.loop_signals import run_interruptible
 from exporter.config.loader import load
 from exporter.core import play_dates
 from exporter.documents.durations import to_text
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     print_line(estimate(queries, arguments.days, config.settlement, rates).line(arguments.step))
     with shown(console) as progress:
         runtime = app.Runtime(environ)
-        fetched = asyncio.run(fetch(config, runtime, arguments.days, progress, arguments.storage_path))
+        fetched = run_interruptible(fetch(config, runtime, arguments.days, progress, arguments.storage_path))
     for line in (*gap_messages(fetched, arguments.days), *invalid_value_messages(fetched)):
         print_line(line)
     views = fetched.views(LOOKBACK)

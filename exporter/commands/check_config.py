@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import time
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Final
 
+from exporter.commands.loop_signals import run_interruptible
 from exporter.commands.setting_warnings import endpoint_warning, permission_warnings, setting_warnings
 from exporter.commands.start_checks import StartCheckResult, check_start
 from exporter.config.loader import load
@@ -110,7 +110,7 @@ def _check_online(arguments: argparse.Namespace, config: Config, environ: Mappin
     timeout = arguments.online_timeout
     sys.stdout.write(f"\nRequests to the service, within {to_text(timeout)}:\n\n")
     sys.stdout.flush()
-    online = asyncio.run(check_online(config, app.Runtime(environ), timeout))
+    online = run_interruptible(check_online(config, app.Runtime(environ), timeout))
     sent = f"{counted(online.requests, 'request')} sent."
     sys.stdout.write(f"{_table((_ONLINE_HEADINGS, *online.lines))}\n\n{sent}\n")
     sys.stdout.flush()

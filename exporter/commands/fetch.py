@@ -18,6 +18,7 @@ from rich.text import Text
 
 from exporter import app, stdio
 from exporter.backfill.progress import NO_PROGRESS, Progress, shown
+from exporter.commands.loop_signals import run_interruptible
 from exporter.commands.lost_plays import largest_losses, settled_plays, why_not_compared
 from exporter.commands.slice_results import SliceResult, describe_problem, describe_results, results_by_slice
 from exporter.config.loader import load
@@ -54,7 +55,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Print the data after one poll; exit status 1 when a query failed. Raises ConfigError and StartError."""
     config = load(arguments.config_file, environ)
     console = Console(stderr=True, highlight=False)
-    fetched = asyncio.run(_fetch(config, environ, console, arguments.output))
+    fetched = run_interruptible(_fetch(config, environ, console, arguments.output))
     _write(fetched, arguments.output)
     if arguments.output == "prom":
         for line in fetched.sentences:

@@ -1,4 +1,4 @@
-"""Signals in an event loop: SIGTERM and SIGINT set one event, SIGHUP another."""
+"""Signals in an event loop: SIGTERM and SIGINT stop a daemon or cancel a command, SIGHUP sets an event."""
 
 from __future__ import annotations
 
@@ -6,12 +6,36 @@ import asyncio
 import contextlib
 import signal
 import socket
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from exporter.signals import PROCESS, STOP
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+
+T = TypeVar("T")
+
+
+def run_interruptible(main: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine as `asyncio.run` does, which a signal cancels; raises KeyboardInterrupt then.
+
+    Signals wait while the event loop is created: an exception would leave half of it, whose removal prints a traceback.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return asyncio.run(main)  # signals are the main thread's
+    waiting: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: waiting.append(number)) for number in STOP}
+    try:
+        with asyncio.Runner() as runner:
+            runner.get_loop()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            for arrived in waiting:
+                signal.raise_signal(arrived)
+            return runner.run(main)
+    finally:
+        main.close()
 
 
 @contextlib.asynccontextmanager

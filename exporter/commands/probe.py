@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import sys
 import time
@@ -15,6 +14,7 @@ from exporter import __version__, app, stdio
 from exporter.account_credentials import credential_source
 from exporter.accounts import Accounts
 from exporter.commands import probe_media, probe_play_data, probe_player
+from exporter.commands.loop_signals import run_interruptible
 from exporter.commands.probe_requests import ProbeResponse, raw_action
 from exporter.commands.request_counter import RequestCounter
 from exporter.commands.response_fields import field_lines
@@ -42,7 +42,9 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Print the result; exit status 1 when an action was not answered. Raises ConfigError, FlagError and StartError."""
     config = load(arguments.config_file, environ)
     account = _account(config.accounts, arguments.account)
-    return asyncio.run(_Probe(account, app.Runtime(environ), app_id=arguments.app_id, values=arguments.values).run())
+    return run_interruptible(
+        _Probe(account, app.Runtime(environ), app_id=arguments.app_id, values=arguments.values).run()
+    )
 
 
 def _account(accounts: tuple[AccountSettings, ...], name: str | None) -> AccountSettings:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exporter import secret_files
 from exporter.account_credentials import credential_source
+from exporter.commands.loop_signals import run_interruptible
 from exporter.commands.request_counter import RequestCounter
 from exporter.commands.setting_warnings import lacks_token, missing_token
 from exporter.errors import CredentialsError, StartError, shown
@@ -34,7 +34,7 @@ class StartCheckResult:
 
 def check_start(config: Config, environ: Mapping[str, str]) -> StartCheckResult:
     """Open each account as serve does, and close it again; sends no request."""
-    return asyncio.run(_check_start(config, environ))
+    return run_interruptible(_check_start(config, environ))
 
 
 async def _check_start(config: Config, environ: Mapping[str, str]) -> StartCheckResult:

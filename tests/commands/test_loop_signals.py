@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.commands.loop_signals import reload_on_hangup, stop_on_signal
+from exporter.commands.loop_signals import reload_on_hangup, run_interruptible, stop_on_signal
 from exporter.signals import PROCESS, STOP
 
 if TYPE_CHECKING:
@@ -78,3 +78,22 @@ def test_a_signal_after_the_loop_has_ended_is_nothing() -> None:
     (late,) = kept_for_later
     assert callable(late)
     late()
+
+
+def test_a_signal_during_the_creation_of_the_loop_ends_the_command_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    loops: list[asyncio.AbstractEventLoop] = []
+    create = asyncio.events.new_event_loop
+
+    def new_event_loop() -> asyncio.AbstractEventLoop:
+        os.kill(os.getpid(), signal.SIGINT)
+        loops.append(create())
+        return loops[0]
+
+    monkeypatch.setattr(asyncio.events, "new_event_loop", new_event_loop)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_interruptible(asyncio.sleep(60))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert [loop.is_closed() for loop in loops] == [True]
