@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import resource
+import sys
 from dataclasses import dataclass
 from typing import Final
 
 # Descriptors reserved for connections to the API and for files that are open for a moment.
 _OTHER_DESCRIPTORS: Final = 8
 _FEWEST_CONNECTIONS: Final = 2
+# An accepted connection counts two iterations of the event loop later, and the one that is closed for it frees its
+# descriptor in the next. Since Python 3.14 asyncio accepts one more in each iteration.
+_ITERATIONS: Final = 3
+_ACCEPTED_BEYOND: Final = int(sys.version_info >= (3, 14))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,8 @@ def limits_for_process() -> ConnectionLimits:
     """Return the default limits, with fewer connections if the process may not open enough file descriptors.
 
     Raises the soft limit of file descriptors as far as needed and allowed, as Go's runtime does for Prometheus: the
-    usual 1,024 exist for programs that use select(). Connections get half of the descriptors, or what is left of them.
+    usual 1,024 exist for programs that use select(). Connections get half of the descriptors, or what is left of them
+    beside those that are accepted before others are closed: otherwise none would be left for the API in a burst.
     """
     default = ConnectionLimits()
     wanted = 2 * default.connections
@@ -60,8 +66,9 @@ def limits_for_process() -> ConnectionLimits:
     possible = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (possible, hard))
     left = possible - _open_descriptors() - _OTHER_DESCRIPTORS
-    connections = max(_FEWEST_CONNECTIONS, min(possible // 2, left))
-    return ConnectionLimits(connections, min(default.accepted_at_once, max(1, connections // 4)))
+    accepted_at_once = min(default.accepted_at_once, max(1, min(possible // 2, left) // 16))
+    left -= _ITERATIONS * (accepted_at_once + _ACCEPTED_BEYOND)
+    return ConnectionLimits(max(_FEWEST_CONNECTIONS, min(possible // 2, left)), accepted_at_once)
 
 
 def _open_descriptors() -> int:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import resource
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,3 +30,26 @@ def test_the_descriptor_limit_is_raised_to_what_connections_need(descriptors: in
     assert soft >= 2 * limits.connections
     assert limits.connections == min(ConnectionLimits().connections, descriptors // 2)
     assert limits.accepted_at_once == min(16, limits.connections // 4)
+
+
+# Prints the connections, how many are accepted at once, and the descriptors that are open already.
+_LIMITS = """
+import os
+from exporter.web.connection_limits import limits_for_process
+limits = limits_for_process()
+print(limits.connections, limits.accepted_at_once, len(os.listdir("/dev/fd")))
+"""
+
+
+@pytest.mark.parametrize("most", [28, 40, 64, 128, 256, 1024])
+def test_a_burst_of_connections_leaves_descriptors_for_the_api(most: int) -> None:
+    """See `test_listener.py` for how many are open beyond the limit: what three iterations of the loop accept."""
+    program = [sys.executable, "-c", _LIMITS]
+    ended = subprocess.run(
+        ["sh", "-c", f'ulimit -n {most}; exec "$@"', "sh", *program], check=True, capture_output=True, text=True
+    )
+    connections, accepted_at_once, already_open = map(int, ended.stdout.split())
+
+    assert connections >= 2
+    accepted = 3 * (accepted_at_once + (sys.version_info >= (3, 14)))
+    assert connections + accepted + already_open + 8 <= most
