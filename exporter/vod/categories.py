@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from exporter.core.media_details import Category
 from exporter.vod import metadata_values as values
 from exporter.vod.actions import Action
+from exporter.vod.error_bodies import malformed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,9 +36,7 @@ def _decode(body: bytes, parameters: Mapping[str, str]) -> CategoryPage:
     parent, request_id = int(parameters["CateId"]), values.text(document.get("RequestId")) or ""
     rows, categories, parents = values.objects(document, "SubCategories", "Category"), [], set()
     if len(rows) > int(parameters["PageSize"]):
-        raise values.malformed(
-            f"SubCategories has {len(rows)} rows, but {parameters['PageSize']} were requested", request_id
-        )
+        raise malformed(f"SubCategories has {len(rows)} rows, but {parameters['PageSize']} were requested", request_id)
     data = ["SubCategories", "SubTotal", *(["Category"] if isinstance(document.get("Category"), dict) else [])]
     values.check_success(document, body, data, has_rows=bool(rows))
     for each in rows:
@@ -51,7 +50,7 @@ def _decode(body: bytes, parameters: Mapping[str, str]) -> CategoryPage:
         if children or (children is None and (level or 0) < _DEEPEST):
             parents.add(category_id)
     if rows and not categories:
-        raise values.malformed("no row of SubCategories has an ID and a name that can be used", request_id)
+        raise malformed("no row of SubCategories has an ID and a name that can be used", request_id)
     return CategoryPage(tuple(categories), frozenset(parents), values.whole(document.get("SubTotal")), len(rows))
 
 

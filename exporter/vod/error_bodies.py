@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from exporter.errors import ErrorKind, UpstreamError
 from exporter.vod import failure_signs
 from exporter.vod.failure_signs import is_code
 from exporter.vod.json_repair import attempts
@@ -28,6 +29,11 @@ _XML_FIELD: Final = re.compile(r"<(Code|Message|RequestId)>(?:<!\[CDATA\[)?([^<>
 # Codes and messages that report success, in lower case.
 _FINE_CODES: Final = frozenset({"200", "ok", "success"})
 _FINE_MESSAGES: Final = frozenset({"", "ok", "success", "successful", "succeeded", "成功", "请求成功", "操作成功"})
+
+
+def malformed(message: str, request_id: str = "") -> UpstreamError:
+    """The error of a body that cannot be used."""
+    return UpstreamError(message, code="malformed", kind=ErrorKind.MALFORMED, request_id=request_id)
 
 
 @dataclass(frozen=True, slots=True)

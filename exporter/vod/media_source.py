@@ -11,7 +11,7 @@ from exporter.core.media_search import MediaWalk, SearchConditions, UnorderedErr
 from exporter.errors import ErrorKind, UpstreamError
 from exporter.vod import categories, search_media, video_infos
 from exporter.vod.categories import CATEGORIES
-from exporter.vod.metadata_values import malformed
+from exporter.vod.error_bodies import malformed
 from exporter.vod.search_media import CATEGORIES_PER_SEARCH, SEARCH_MEDIA
 from exporter.vod.video_infos import VIDEO_INFOS, VideoInfos
 

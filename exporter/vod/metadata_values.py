@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from exporter.core.media_details import MediaDetails
-from exporter.errors import ErrorKind, UpstreamError
 from exporter.vod import error_bodies
 from exporter.vod.json_repair import attempts
 from exporter.vod.row_values import LARGEST_NUMBER, LONGEST_ID, is_damaged
@@ -40,7 +39,7 @@ def parsed(body: bytes, action: str, fields: tuple[str, ...]) -> tuple[dict[str,
         break
     error = error_bodies.find(body)
     content = f"an error: {error.message or error.code}" if error is not None else f"none of {', '.join(fields)}"
-    raise malformed(f"the response contains {content}: this is not a response of {action}")
+    raise error_bodies.malformed(f"the response contains {content}: this is not a response of {action}")
 
 
 def check_success(document: Mapping[str, Any], body: bytes, data: Collection[str], *, has_rows: bool) -> None:
@@ -53,16 +52,11 @@ def check_success(document: Mapping[str, Any], body: bytes, data: Collection[str
     error = error_bodies.find(rest)
     request_id = text(document.get("RequestId")) or ""
     if error is not None and (error.code or not has_rows):
-        raise malformed(f"the response contains an error: {error.message or error.code}", request_id)
+        raise error_bodies.malformed(f"the response contains an error: {error.message or error.code}", request_id)
     if not has_rows and len(rest) > error_bodies.LARGEST_ERROR:
-        raise malformed(f"the response has no rows and {len(rest)} bytes of other content", request_id)
+        raise error_bodies.malformed(f"the response has no rows and {len(rest)} bytes of other content", request_id)
     if not has_rows and error_bodies.repeats_a_name(body):
-        raise malformed("the response has no rows and different values of a name", request_id)
-
-
-def malformed(message: str, request_id: str = "") -> UpstreamError:
-    """The error of a body that cannot be used."""
-    return UpstreamError(message, code="malformed", kind=ErrorKind.MALFORMED, request_id=request_id)
+        raise error_bodies.malformed("the response has no rows and different values of a name", request_id)
 
 
 def objects(document: Mapping[str, Any], name: str, within: str = "") -> list[dict[str, Any]]:
@@ -78,7 +72,9 @@ def objects(document: Mapping[str, Any], name: str, within: str = "") -> list[di
     is_list = value is None or value == "" or isinstance(value, list) or _is_json_list(value)
     if not is_list or (listed and not found):
         request_id = text(document.get("RequestId")) or ""
-        raise malformed(f"{name} is not a list of objects: the response does not show that there are none", request_id)
+        raise error_bodies.malformed(
+            f"{name} is not a list of objects: the response does not show that there are none", request_id
+        )
     return found
 
 

@@ -10,7 +10,6 @@ import msgspec
 
 from exporter.core.fields import FIELDS, NUMBERS, WIRE_NAMES
 from exporter.core.model import Page, PlayRow, RowProblem
-from exporter.errors import ErrorKind, UpstreamError
 from exporter.vod import error_bodies, row_values
 from exporter.vod.json_repair import attempts
 from exporter.vod.row_values import LARGEST_NUMBER, LONGEST_ID, LONGEST_TITLE
@@ -92,7 +91,7 @@ def decode(
     Raises UpstreamError of kind malformed, with the request ID if the body has one.
     """
     if len(body) > page_size * _ROW_BYTES + error_bodies.LARGEST_ERROR and body.count(b"}") > page_size * _BRACES:
-        raise _malformed(f"the response contains far more than the {page_size} rows requested")
+        raise error_bodies.malformed(f"the response contains far more than the {page_size} rows requested")
     return _decode_valid(body, page, page_size, media_id) or _decode_lenient(body, page, page_size, media_id, play_date)
 
 
@@ -132,7 +131,7 @@ def _decode_lenient(body: bytes, page: int | None, page_size: int, media_id: str
         _check_date(response, play_date)
         return _page(body, response, request_id, page, page_size, media_id)
     except ValueError as error:
-        raise _malformed(str(error), request_id) from error
+        raise error_bodies.malformed(str(error), request_id) from error
 
 
 def _page(
@@ -261,11 +260,11 @@ def _parse(body: bytes) -> tuple[_UndecodedBody, bytes]:
         try:
             return _DECODER.decode(repaired), repaired
         except RecursionError as error:
-            raise _malformed("the response is nested too deeply") from error
+            raise error_bodies.malformed("the response is nested too deeply") from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             # The error in a text that the service did not send would mislead: report the one before.
             reason = _reason(error, repaired) if is_original_text else reason
-    raise _malformed(reason)
+    raise error_bodies.malformed(reason)
 
 
 def _reason(error: Exception, body: bytes) -> str:
@@ -279,7 +278,3 @@ def _reason(error: Exception, body: bytes) -> str:
         what = "QoeInfoList is not a list" if start == b"{" else "the response is JSON, but not an object"
         return f"{what}: this is not a response of DescribeVodMediaPlayData"
     return "the response is JSON that ends too early" if "truncated" in str(error) else "the response is not JSON"
-
-
-def _malformed(message: str, request_id: str = "") -> UpstreamError:
-    return UpstreamError(message, code="malformed", kind=ErrorKind.MALFORMED, request_id=request_id)

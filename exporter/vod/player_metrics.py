@@ -11,7 +11,6 @@ import msgspec
 
 from exporter.core.player_fields import PLAYER_FIELDS, Kind
 from exporter.core.player_intervals import INTERVALS
-from exporter.errors import ErrorKind, UpstreamError
 from exporter.vod import error_bodies, row_values
 from exporter.vod.actions import Action
 from exporter.vod.json_repair import attempts
@@ -64,7 +63,7 @@ def decode(body: bytes, parameters: Mapping[str, str]) -> PlayerRows:
     try:
         return _decoded(body, response, parameters)
     except ValueError as error:
-        raise _malformed(str(error), row_values.text(bytes(response.RequestId)) or "") from error
+        raise error_bodies.malformed(str(error), row_values.text(bytes(response.RequestId)) or "") from error
 
 
 PLAYER_METRICS: Final = Action(
@@ -109,7 +108,7 @@ def _parse(body: bytes) -> tuple[_PlayerBody, bytes]:
             return _DECODER.decode(repaired), repaired
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
-    raise _malformed("the response is not JSON, or not a response of DescribeVodPlayerMetricData")
+    raise error_bodies.malformed("the response is not JSON, or not a response of DescribeVodPlayerMetricData")
 
 
 def _decoded(body: bytes, response: _PlayerBody, parameters: Mapping[str, str]) -> PlayerRows:
@@ -211,7 +210,3 @@ def _time(value: object) -> int | None:
         return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp())
     except (ValueError, OverflowError):
         return None
-
-
-def _malformed(message: str, request_id: str = "") -> UpstreamError:
-    return UpstreamError(message, code="malformed", kind=ErrorKind.MALFORMED, request_id=request_id)

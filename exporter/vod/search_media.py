@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from exporter.core.media_search import PAGE_SIZE, SearchConditions, SearchPage, SearchRequest
 from exporter.vod import metadata_values as values
 from exporter.vod.actions import Action
+from exporter.vod.error_bodies import malformed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -22,13 +23,11 @@ def _decode(body: bytes, parameters: Mapping[str, str]) -> SearchPage:
     request_id = values.text(document.get("RequestId")) or ""
     total, listed = values.whole(document.get("Total")), values.objects(document, "MediaList")
     if len(listed) > int(parameters["PageSize"]):
-        raise values.malformed(
-            f"MediaList has {len(listed)} hits, but {parameters['PageSize']} were requested", request_id
-        )
+        raise malformed(f"MediaList has {len(listed)} hits, but {parameters['PageSize']} were requested", request_id)
     if total is not None and total < 0:
-        raise values.malformed("Total is negative", request_id)
+        raise malformed("Total is negative", request_id)
     if not listed and total is None:
-        raise values.malformed("neither hits nor a Total: the response does not show that there are none", request_id)
+        raise malformed("neither hits nor a Total: the response does not show that there are none", request_id)
     values.check_success(document, body, ("MediaList", "Total", "ScrollToken"), has_rows=bool(listed))
     hits = []
     for each in listed:
@@ -39,7 +38,7 @@ def _decode(body: bytes, parameters: Mapping[str, str]) -> SearchPage:
         if media_id is not None:
             hits.append(values.details({**given, "CreationTime": _created(each, video)}, media_id, 0.0))
     if listed and not hits:
-        raise values.malformed("no hit of MediaList has an ID that can be used", request_id)
+        raise malformed("no hit of MediaList has an ID that can be used", request_id)
     return SearchPage(tuple(hits), total, skipped=len(listed) - len(hits))
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.vod import metadata_values as values
 from exporter.vod.actions import Action
+from exporter.vod.error_bodies import malformed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,7 +37,7 @@ def _decode(body: bytes, parameters: Mapping[str, str]) -> VideoInfos:
     values.check_success(document, body, ("VideoList", "NonExistVideoIds"), has_rows=bool(found))
     missing = requested.intersection(values.texts(document.get("NonExistVideoIds"))) - found.keys()
     if not found and not missing:
-        raise values.malformed(
+        raise malformed(
             "the response contains none of the requested media", values.text(document.get("RequestId")) or ""
         )
     return VideoInfos(tuple(found.values()), missing)
