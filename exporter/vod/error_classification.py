@@ -11,11 +11,13 @@ from exporter.safe_text import printable
 from exporter.vod.error_codes import (
     BY_STATUS,
     BY_WORD,
+    ENDPOINT,
     GENERAL_CODES,
     LATER,
     MALFORMED,
     NO_API,
     TABLE,
+    TIMEOUT,
     Row,
 )
 
@@ -40,6 +42,7 @@ _NAMED_PARAMETER: Final = re.compile(
 # Gateways that answer every request with HTTP 200 put the status of an error into its code.
 _ERROR_STATUS: Final = re.compile("[45][0-9]{2}", re.ASCII)
 _ANY_PARAMETER: Final = (TABLE["missing*"], TABLE["invalid*"])
+_PUNCTUATION: Final = re.compile(r"[._:/\s-]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class ErrorInfo:
 
 
 def _plain(known: str) -> str:
-    return known.replace(".", "").replace("_", "")
+    return _PUNCTUATION.sub("", known)
 
 
 _BY_PLAIN_CODE: Final = {_plain(code): row for code, row in TABLE.items()}
@@ -73,6 +76,8 @@ def classify(http_status: int, code: str, message: str = "", *, action: Action[A
     known = code.lower()
     if _is_success(http_status) and _ERROR_STATUS.fullmatch(known):
         http_status = int(known)
+    if http_status and known == TIMEOUT:  # the service's code, not ours
+        known = "servicetimeout"
     row = _row(_specific_code(known, message))
     if row is None or (row in _ANY_PARAMETER and _is_refusal(http_status, known)):
         row = _by_status(http_status)
@@ -81,7 +86,7 @@ def classify(http_status: int, code: str, message: str = "", *, action: Action[A
         if documented.lower() == known:
             code = documented
     advice = row.advice.replace("{}", action.ram_action if action else "of the call")
-    if action and action.parameter_advice and row.kind is ErrorKind.PARAMETER:
+    if action and action.parameter_advice and row.kind is ErrorKind.PARAMETER and row.advice != ENDPOINT:
         advice = action.parameter_advice
     return ErrorInfo(code, row.kind, retry, advice, row.scope)
 

@@ -30,6 +30,9 @@ _NETWORK_POLICY: Final = (
     "Allow this machine's address in the network restrictions of the AccessKey or of the RAM policy."
 )
 _DEFECT: Final = "Check the endpoint and the filters of the query; if both are right, report this as a defect."
+ENDPOINT: Final = (
+    "Check the endpoint: vod.cn-shanghai.aliyuncs.com serves these APIs. If it is right, report this as a defect."
+)
 NO_API: Final = "Check the endpoint and any proxy: Alibaba Cloud's API does not respond like this."
 LATER: Final = "Usually temporary: the next poll requests it again. If it persists, contact Alibaba Cloud support."
 _SLOWER: Final = (
@@ -53,7 +56,7 @@ class Row(NamedTuple):
     retry: RetryPolicy | None = None
 
 
-# By code in lower case; `*` at the end matches any suffix, and the longest match wins; dots and underscores do not
+# By code in lower case; `*` at the end matches any suffix, and the longest match wins; punctuation does not
 # count. Sources: Alibaba Cloud's pages of this API, of its gateway and of other products behind it, the official SDKs,
 # and reports of their users.
 TABLE: Final[dict[str, Row]] = {
@@ -163,16 +166,23 @@ TABLE: Final[dict[str, Row]] = {
         " this as a defect.",
     ),
 }
-# Codes that are in no row, or in one of a large family, by what they contain without dots and underscores: the first
+# Codes that are in no row, or in one of a large family, by what they contain without punctuation: the first
 # match counts. The gateway and the products behind it have many names for one cause.
 GENERAL_CODES: Final = frozenset(
     {"missing*", "invalid*", "forbidden*", "forbedden*", "operationdenied*", "accessdenied*"}
+)
+_NO_SUCH: Final = (
+    "(invalid|unknown|nosuch|wrong|mismatch|deprecated|offline|needssl|(is)?not(found|exist|available)"
+    "|(un|not)?support(ed|region)?)"
 )
 BY_WORD: Final[tuple[tuple[re.Pattern[str], Row], ...]] = tuple(
     (re.compile(words), row)
     for words, row in (
         (
-            "missing.*(security|sts|session)token|(security|sts|session)tokenmissing",
+            (
+                "(missing|lack).*(security|sts|session)token|no(security|sts|session)token"
+                "|(security|sts|session)token(missing|required|notprovided|notsupplied|empty)"
+            ),
             Row(ErrorKind.AUTH, _NEEDS_ALL_THREE),
         ),
         (
@@ -187,57 +197,67 @@ BY_WORD: Final[tuple[tuple[re.Pattern[str], Row], ...]] = tuple(
             (
                 "throttl|flowcontrol|(flow|rate|traffic|frequency|request|concurren[a-z]*|tps)limit"
                 "|ratetoohigh|qps|toomanyreq|slowdown|(request|call)s?toomany|overload|sentinel|(frequency|concurrency|rate|flow|calls?)exceed"
-                "|reachlimit|limitreach|quotaexhaust|too(frequent|fast)|^(over|exceed)[a-z]*(limit|quota)|^(api|calls?|user|account|daily)?(limit|quota)exceed"
+                "|reachlimit|limitreach|too(frequent|fast)|(highfrequency|exceed(ed)?(frequency|rate))"
+                "|(invok[a-z]*|invocation|calls?|burst|second)limit|(limit|traffic|frequency)control|resourceexhaust|throughputexceed"
+                "|(read|write|concurren[a-z]*)quota|quota(exceed|exhaust)|thr?ot?t?ling|throlling|(?<!work)flow(exception|block)|block.*flow"
+                "|^(over|exceed)[a-z]*(limit|quota)|^(api|calls?|user|account|daily)?(limit|quota)exceed"
             ),
             Row(ErrorKind.THROTTLED, _SLOWER),
         ),
-        ("nonce|replay|duplicated?request", Row(ErrorKind.OTHER, _NONCE, retry=RetryPolicy.ONCE)),
+        (
+            "nonce|replay|(duplicated?|repeated)request|request(duplicate|repeat)",
+            Row(ErrorKind.OTHER, _NONCE, retry=RetryPolicy.ONCE),
+        ),
         (
             (
-                "^(?!missing).*timestamp|requestexpired|expiredrequest|requesttime(?!d?out)|(clock|time)(skew|drift|diff)"
-                "|^(request|signature)?(time|date)expired|xacsdate"
+                "^(?!missing).*timestamp|request(has|is)?(been)?expired|expiredrequest|requesttime(?!d?out)|skew"
+                "|(clock|time)(drift|diff)|^(request|signature)?(time|date)expired|^expired(time|date)$|xacsdate|dateheader"
+                "|^invaliddate(expired|format)?$|signature(has|is)?expire|request.*inthefuture"
             ),
             Row(ErrorKind.CLOCK, _CLOCK),
         ),
         (
             (
                 "arrear|overdue|debt|balance|unpaid|suspend|owedfee|(user|account)owe|paymentrequired|overdraft|outofcredit"
-                "|(insufficient|notenough)(fund|money|credit)|(credit|money)notenough|packageexhausted"
+                "|(insufficient|notenough|outof)(fund|money|credit|amount)"
+                "|(credit|money|amount|fund)s?(is)?(notenough|insufficient)|packageexhausted"
                 "|(package|service|subscription)expired"
             ),
             Row(ErrorKind.AUTH, _BILL),
         ),
         (
             (
-                "not(yet)?(open|activ|enabled|subscribed|purchased|bought|buy)|unopened|unsubscribed|inactiveservice"
-                "|(service|product)(is)?(inactive|closed|stopped)"
+                "(not|never)(yet|been)*(open|activ|enabled|subscri|purchas|provisioned|bought|buy)|noopen"
+                "|un(opened|subscri|purchased|activated)|inactiveservice|outofservice|invalidservice$"
+                "|(service|product)(is)?(inactive|closed|stopped|disabled|notexist)"
             ),
             Row(ErrorKind.AUTH, _ACTIVATE),
         ),
         (
             (
-                "realname|riskcontrol"
-                "|(account|user)(is)?(disabled?|frozen|locked|forbidden|blocked|(not)?verif|notcertif|abnormal|closed|cancel|risk)"
+                "realname|riskcontrol|securityrisk|uncertified|nocertification"
+                "|(account|user)(is)?(disabled?|frozen|locked|forbidden|blocked|banned|(not)?verif|notcertif|abnormal|closed"
+                "|cancel|risk|limitedrisk|suspendedrisk)"
             ),
             Row(ErrorKind.AUTH, _ACCOUNT),
         ),
         (
             (
-                "whitelist|networkpolicy|sourceip|ipdenied|deniedip$|^(client|remote|user)?ip(address)?(is)?(not|forbid|denied|re|block)"
+                "whitelist|blacklist|networkpolicy|sourceip|ipdenied|deniedip$|illegalip$|^vpc(is)?not|forb[ie]ddenvpc|^(client|remote|user)?ip(address)?(is)?(not|forbid|denied|re|block)"
                 "|^(invalid|illegal)(client|remote|user)?ip(address)?$"
             ),
             Row(ErrorKind.AUTH, _NETWORK_POLICY),
         ),
         (
             (
-                "accesskey|akid|(user|account)not(exist|found)|invaliduser|credential"
+                "accesskey|accessid|akid|apikey|keydisabled|^invalidkeyid|(user|account)not(exist|found)|invaliduser|credential"
                 "|^(invalid)?ak(disabled|inactive|notfound|notexist|invalid)?$"
             ),
             Row(ErrorKind.AUTH, _KEY),
         ),
         (
             (
-                "^(?!missing).*signature(?!method|version|type)|(sign|hmac|digest)mismatch"
+                "^(?!missing).*signature(?!method|version|type)|(sign|hmac|digest)mismatch|signotmatch"
                 "|^(invalid)?sign(error|fail|not|invalid|$)"
             ),
             Row(ErrorKind.AUTH, _SECRET),
@@ -245,16 +265,26 @@ BY_WORD: Final[tuple[tuple[re.Pattern[str], Row], ...]] = tuple(
         (
             (
                 "permission|permitted|privilege|subaccount|ramdeny|notinram|policydeny|auth(info)?(invalid|expired)"
-                "|invalidauth(?!or)|(un|not)authori[sz]ed|auth(entication|ori[sz]ation)?fail|noauth|noright"
-                "|(?<!operation)denied|(im|ex)plicitdeny|accessforbidden|rolenotexist|notexistrole"
+                "|invalidauth(?!or)|^unauth|(un|not)authori[sz]ed|auth(entication|ori[sz]ation)?fail|noauth|noright"
+                "|(auth|ram)check(fail|error)|^noaccess|usernotallowed|(?<!operation)denied|(im|ex)plicitdeny|accessforbidden"
+                "|forbiddenram|rolenotexist|notexistrole"
             ),
             Row(ErrorKind.AUTH, _PERMISSION, ErrorScope.ACTION),
         ),
         (
             (
+                f"^{_NO_SUCH}*(action|api|version|operation|interface|product|regionid|endpoint|host|httpmethod|protocol)"
+                f"{_NO_SUCH}*$|notinregion"
+            ),
+            Row(ErrorKind.PARAMETER, ENDPOINT),
+        ),
+        (f"^{_NO_SUCH}*region{_NO_SUCH}*$", Row(ErrorKind.PARAMETER, _DEFECT)),  # or the filter of the query
+        (
+            (
                 "^(?!invalid|missing).*(timedout|timeout$)"
                 "|(system|server|service|backend|gateway|upstream|network|remote|database).*(busy|timeout|unavailable|error)"
-                "|badgateway|temporarilyunavailable|temporaryfail|maintenance|^try(again|later)|^busy$|degraded"
+                "|badgateway|unavailable|unreachable|servicenotavailable|temporaryfail|maintenance|systemupgrading"
+                "|^try(again|later)|^(too)?busy$|degrade|invokefail|dispatcherror|queryerror"
                 "|circuitbreaker|noavailable|noprovider"
                 "|^(?!.*(invalid|illegal|missing|unsupported|param|argument)).*exception"
                 "|(inner|unexpected|dependency|db|rpc|hsf|slb|invoke)error|executionfailed"

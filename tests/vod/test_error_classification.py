@@ -120,13 +120,15 @@ def test_table(status: int, code: str, kind: ErrorKind, retry: RetryPolicy) -> N
         ("TokenExpired", "Token.Expired"),
         ("ServiceNotOpen", "Service.NotOpen"),
         ("Throttling.Api", "ThrottlingApi"),
+        ("Throttling.User", "throttling-user"),
+        ("InvalidAccessKeyId.NotFound", "InvalidAccessKeyId:NotFound"),
         ("Forbidden.AccessKeyDisabled", "Forbidden_Access_Key_Disabled"),
         ("InvalidTimeStamp.Expired", "Invalid.TimeStamp.Expired"),
         ("OperationDenied.Suspended", "operation_denied_suspended"),
     ],
 )
 @pytest.mark.parametrize("status", [200, 400, 404, 500])
-def test_dots_and_underscores_do_not_count(documented: str, also: str, status: int) -> None:
+def test_punctuation_does_not_count(documented: str, also: str, status: int) -> None:
     known, found = classify(status, documented), classify(status, also)
     assert (found.kind, found.retry, found.scope, found.advice) == (known.kind, known.retry, known.scope, known.advice)
     assert found.code == also
@@ -238,6 +240,7 @@ def test_advice_on_parameters_is_that_of_the_action(code: str) -> None:
     assert "media" not in advice
     assert classify(400, code, action=PLAY_DATA).advice == classify(400, code).advice != advice
     assert "clock" in classify(400, "InvalidTimeStamp.Expired", action=PLAYER_METRICS).advice
+    assert "endpoint" in classify(404, "InvalidApi.NotFound", action=PLAYER_METRICS).advice
 
 
 @pytest.mark.parametrize(
@@ -392,6 +395,53 @@ def test_hostile_code(code: str, clean: str) -> None:
         (401, "MissingAuthorization", ErrorKind.AUTH, NEVER, "RAM action"),
         (403, "InvalidApi.ForbiddenInvoke", ErrorKind.AUTH, NEVER, "RAM action"),
         (403, "InvalidIdentity", ErrorKind.AUTH, NEVER, "RAM action"),
+        # Names that other products, their SDKs and users report for the same causes.
+        (400, "security-token-expired", ErrorKind.AUTH, RENEWED, "fresh security token"),
+        (400, "SecurityToken.NotProvided", ErrorKind.AUTH, NEVER, "STS."),
+        (400, "LackSecurityToken", ErrorKind.AUTH, NEVER, "STS."),
+        (401, "InvalidApiKey", ErrorKind.AUTH, NEVER, "AccessKey"),
+        (403, "AccessIDAuthError", ErrorKind.AUTH, NEVER, "AccessKey"),
+        (403, "InvalidKeyId", ErrorKind.AUTH, NEVER, "AccessKey"),
+        (403, "SigNotMatch", ErrorKind.AUTH, NEVER, "secret"),
+        (400, "InvalidDate.Expired", ErrorKind.CLOCK, NEVER, "clock"),
+        (400, "AuthFailure.SignatureExpire", ErrorKind.CLOCK, NEVER, "clock"),
+        (400, "RequestHasExpired", ErrorKind.CLOCK, NEVER, "clock"),
+        (400, "RepeatedRequest", ErrorKind.OTHER, ONCE, "nonce"),
+        (400, "AuthCheckFailed", ErrorKind.AUTH, NEVER, "RAM action"),
+        (400, "OperationForbidden.RAM", ErrorKind.AUTH, NEVER, "RAM action"),
+        (200, "isv.AMOUNT_NOT_ENOUGH", ErrorKind.AUTH, NEVER, "overdue"),
+        (400, "OutOfFunds", ErrorKind.AUTH, NEVER, "overdue"),
+        (403, "AccessDenied.Unpurchased", ErrorKind.AUTH, NEVER, "Activate"),
+        (404, "InvalidApi.NotPurchase", ErrorKind.AUTH, NEVER, "Activate"),
+        (200, "isv.PRODUCT_UN_SUBSCRIPT", ErrorKind.AUTH, NEVER, "Activate"),
+        (400, "isv.OUT_OF_SERVICE", ErrorKind.AUTH, NEVER, "Activate"),
+        (400, "ServiceHasNotBeenActivated", ErrorKind.AUTH, NEVER, "Activate"),
+        (403, "AccountBanned", ErrorKind.AUTH, NEVER, "wrong with the account"),
+        (403, "NoCertification", ErrorKind.AUTH, NEVER, "wrong with the account"),
+        (403, "IpInBlackList", ErrorKind.AUTH, NEVER, "this machine's address"),
+        (400, "isv.BUSINESS_LIMIT_CONTROL", ErrorKind.THROTTLED, BACK_OFF, "requests_per_second"),
+        (403, "ShardReadQuotaExceed", ErrorKind.THROTTLED, BACK_OFF, "requests_per_second"),
+        (429, "ConcurrentQuota.Exceed", ErrorKind.THROTTLED, BACK_OFF, "requests_per_second"),
+        (400, "Throtling.User", ErrorKind.THROTTLED, BACK_OFF, "requests_per_second"),
+        (200, "FlowException", ErrorKind.THROTTLED, BACK_OFF, "requests_per_second"),
+        (403, "ResourceExhausted", ErrorKind.THROTTLED, BACK_OFF, "requests_per_second"),
+        (400, "Timeout", ErrorKind.SERVER, BACK_OFF, "temporary"),
+        (400, "ServerUnreachable", ErrorKind.SERVER, BACK_OFF, "temporary"),
+        (400, "ServiceInvokeFailed", ErrorKind.SERVER, BACK_OFF, "temporary"),
+        (400, "DataSourceQueryError", ErrorKind.SERVER, BACK_OFF, "temporary"),
+        # Another product, region, version or protocol than that of the API.
+        (403, "InvalidVersion", ErrorKind.PARAMETER, NEVER, "vod.cn-shanghai"),
+        (400, "NoSuchVersion", ErrorKind.PARAMETER, NEVER, "vod.cn-shanghai"),
+        (404, "InvalidAction.NotFound", ErrorKind.PARAMETER, NEVER, "vod.cn-shanghai"),
+        (403, "UnsupportedHTTPMethod", ErrorKind.PARAMETER, NEVER, "vod.cn-shanghai"),
+        (200, "UnsupportedOperation", ErrorKind.PARAMETER, NEVER, "vod.cn-shanghai"),
+        (500, "InvalidRegionId.NotFound", ErrorKind.PARAMETER, NEVER, "vod.cn-shanghai"),
+        (404, "InvalidProduct.NotFound", ErrorKind.PARAMETER, NEVER, "vod.cn-shanghai"),
+        (400, "InvalidApi.NotSupportRegion", ErrorKind.PARAMETER, NEVER, "vod.cn-shanghai"),
+        (400, "InvalidProtocol.NeedSsl", ErrorKind.PARAMETER, NEVER, "vod.cn-shanghai"),
+        (404, "ApiOffline", ErrorKind.PARAMETER, NEVER, "vod.cn-shanghai"),
+        (400, "Version.Deprecated", ErrorKind.PARAMETER, NEVER, "vod.cn-shanghai"),
+        (404, "RegionNotSupported", ErrorKind.PARAMETER, NEVER, "filters"),
         # Not ours to mistake for keys, clocks or limits.
         (403, "InvalidParameter", ErrorKind.PARAMETER, NEVER, "filters"),
         (400, "InvalidNextToken", ErrorKind.PARAMETER, NEVER, "filters"),
@@ -409,6 +459,10 @@ def test_hostile_code(code: str, clean: str) -> None:
         (400, "InvalidParameterException", ErrorKind.PARAMETER, NEVER, "filters"),
         (400, "InvalidAuthor", ErrorKind.PARAMETER, NEVER, "filters"),
         (400, "InvalidMediaId", ErrorKind.PARAMETER, NEVER, "filters"),
+        (400, "InvalidActionDate", ErrorKind.PARAMETER, NEVER, "filters"),
+        (400, "WorkflowException", ErrorKind.SERVER, BACK_OFF, "temporary"),
+        (400, "InvalidPlayDate", ErrorKind.PARAMETER, NEVER, "filters"),
+        (400, "InvalidProcessId", ErrorKind.PARAMETER, NEVER, "filters"),
         (403, "OperationDenied.Vod", ErrorKind.AUTH, NEVER, "Activate"),
     ],
 )
