@@ -64,7 +64,15 @@ _HANDSHAKE: Final = {
     "RECORD_LAYER_FAILURE": "it does not speak TLS",
     "UNSUPPORTED_PROTOCOL": "it does not support TLS 1.2 or later",
     "TLSV1_ALERT_PROTOCOL_VERSION": "it does not support TLS 1.2 or later",
+    "PACKET_LENGTH_TOO_LONG": "it does not speak TLS",
     "UNEXPECTED_EOF_WHILE_READING": "the connection was closed",
+    "TLSV1_UNRECOGNIZED_NAME": "it does not serve that host name",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "it requires a client certificate, which this exporter does not send",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": "it accepts none of the cipher suites, or requires a client certificate",
+    "TLSV1_ALERT_INTERNAL_ERROR": "it reports an internal error",
+    "TLSV1_ALERT_ACCESS_DENIED": "it denies access",
+    "DH_KEY_TOO_SMALL": "its Diffie-Hellman key is too weak",
+    "UNSAFE_LEGACY_RENEGOTIATION_DISABLED": "it does not support secure renegotiation (RFC 5746)",
 }
 
 
@@ -124,6 +132,11 @@ def untrusted(peer: str, reason: str, advice: str) -> NetworkError:
 def closed(when: str) -> NetworkError:
     """The error of a connection that was closed too early."""
     return NetworkError(f"the connection was closed {when}", advice=_CHECK_PEER)
+
+
+def not_answered(error: Exception | None) -> NetworkError:
+    """The error of a new connection that was lost before the response; with TLS 1.3, alerts come only then."""
+    return no_tls("the endpoint", error) if isinstance(error, ssl.SSLError) else closed("before the response")
 
 
 def lost() -> ConnectionLost:

@@ -22,11 +22,15 @@ Address = tuple[socket.AddressFamily, Any]
 
 
 class Stream(asyncio.Protocol):
-    """The bytes received and not yet consumed, and whether the other side has ended."""
+    """The bytes received and not yet consumed, and whether the other side has ended.
+
+    `error`: why the connection was lost, such as a TLS alert; None if it was closed or is open.
+    """
 
     def __init__(self) -> None:
         self.received = bytearray()
         self.ended = False
+        self.error: Exception | None = None
         self._transport: asyncio.Transport | None = None
         self._paused = False
         self._waiter: asyncio.Future[None] | None = None
@@ -51,8 +55,9 @@ class Stream(asyncio.Protocol):
         self.ended = True
         self._wake()
 
-    def connection_lost(self, _error: Exception | None) -> None:
+    def connection_lost(self, error: Exception | None) -> None:
         """No more data can arrive or be sent."""
+        self.error = error
         self.ended = True
         self._wake()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import re
 import ssl
@@ -22,11 +23,16 @@ _DIRECTORY: Final = "SSL_CERT_DIR"
 _KEY_LOG: Final = "SSLKEYLOGFILE"
 _HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 _NAMES_SHOWN: Final = 5
+_BEGIN: Final = b"-----BEGIN CERTIFICATE-----"
+# The public certificate authorities together take a quarter of a megabyte.
+_LARGEST_FILE: Final = 4 * 1024 * 1024
 
 _UNKNOWN_ISSUER: Final = "it was issued by an authority that is not trusted here"
 _SELF_SIGNED: Final = "it is self-signed, or signed by an authority that is not trusted here"
 _NOT_STRICT: Final = "it or its authority's certificate violates RFC 5280, which Python 3.13 and later enforce"
-_ADD_AUTHORITY: Final = (
+_NO_AUTHORITY: Final = "an issuer in its chain is not a certificate authority"
+_NOT_ITS_NAME: Final = "an authority in its chain may not certify its names"
+ADD_AUTHORITY: Final = (
     "If a proxy intercepts TLS, set SSL_CERT_FILE to a file with its certificate authority and the public ones;"
     " otherwise another server poses as the endpoint."
 )
@@ -38,27 +44,39 @@ _STRICT: Final = "Have the certificate, or that of the proxy's authority, reissu
 
 # OpenSSL's error numbers (x509_vfy.h); those from 80 on are checks of its strict mode.
 _REASONS: Final[Mapping[int, tuple[str, str]]] = {
-    7: ("its signature is wrong", _ADD_AUTHORITY),
+    7: ("its signature is wrong", ADD_AUTHORITY),
     9: ("it is not yet valid", _CLOCK),
     10: ("it has expired", _CLOCK),
-    18: (_SELF_SIGNED, _ADD_AUTHORITY),
-    19: (_SELF_SIGNED, _ADD_AUTHORITY),
-    20: (_UNKNOWN_ISSUER, _ADD_AUTHORITY),
-    21: (_UNKNOWN_ISSUER, _ADD_AUTHORITY),
+    18: (_SELF_SIGNED, ADD_AUTHORITY),
+    19: (_SELF_SIGNED, ADD_AUTHORITY),
+    20: (_UNKNOWN_ISSUER, ADD_AUTHORITY),
+    21: (_UNKNOWN_ISSUER, ADD_AUTHORITY),
+    22: ("its chain is too long", _STRICT),
     23: ("it was revoked", _WRONG_HOST),
+    24: (_NO_AUTHORITY, ADD_AUTHORITY),
+    25: ("an authority in its chain may not have further authorities below it", _STRICT),
     26: ("it is not a server certificate", _WRONG_HOST),
+    32: ("an authority in its chain may not sign certificates", _STRICT),
+    34: ("it has a critical extension that OpenSSL does not support", _STRICT),
+    47: (_NOT_ITS_NAME, _STRICT),
+    48: (_NOT_ITS_NAME, _STRICT),
     62: ("it is for another host", _WRONG_HOST),
     64: ("it is for another address", _WRONG_HOST),
     66: ("its key is too weak", _STRICT),
     67: ("the key of its authority is too weak", _STRICT),
     68: ("it is signed with a hash that is too weak", _STRICT),
-    79: ("an issuer in its chain is not a certificate authority", _ADD_AUTHORITY),
+    79: (_NO_AUTHORITY, ADD_AUTHORITY),
     85: (f"{_NOT_STRICT} (missing authority key identifier)", _STRICT),
     86: (f"{_NOT_STRICT} (missing subject key identifier)", _STRICT),
     89: (f"{_NOT_STRICT} (basic constraints of an authority not marked critical)", _STRICT),
     92: (f"{_NOT_STRICT} (an authority without key usage)", _STRICT),
 }
 _FIRST_STRICT: Final = 80
+# Where the certificate itself is valid today.
+_OF_AN_AUTHORITY: Final[Mapping[int, str]] = {
+    9: "the certificate of an authority in its chain is not yet valid",
+    10: "the certificate of an authority in its chain has expired",
+}
 
 
 def tls_context(variables: Mapping[str, str]) -> ssl.SSLContext:
@@ -72,7 +90,14 @@ def tls_context(variables: Mapping[str, str]) -> ssl.SSLContext:
         return _context_from_file(file)
     if directory:
         return _context_from_directories(directory)
-    return ssl.create_default_context(cafile=certifi.where())
+    return _context(cafile=certifi.where())
+
+
+def _context(*, cafile: str | None = None, capath: str | None = None) -> ssl.SSLContext:
+    """A context in which a chain may end at any trusted certificate, as in Python 3.13 and newer."""
+    context = ssl.create_default_context(cafile=cafile, capath=capath)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
 
 
 def _check_key_log(file: str | None) -> None:
@@ -101,16 +126,17 @@ def _context_from_directories(value: str) -> ssl.SSLContext:
             f"{_DIRECTORY} names {value!a}, which holds no certificates by the names that OpenSSL looks for:"
             " run openssl rehash on it"
         )
-    return ssl.create_default_context(capath=os.pathsep.join(directories))
+    return _context(capath=os.pathsep.join(directories))
 
 
 def _context_from_file(file: str) -> ssl.SSLContext:
+    certificates = 0
     try:
         if stat.S_ISFIFO(os.stat(file).st_mode):  # noqa: PTH116 - as above; opening a pipe may block for ever
             raise StartError(f"{_FILE} names {file!a}, which is not a regular file")
-        with open(file, "rb"):  # noqa: PTH123 - as above
-            pass
-        context = ssl.create_default_context(cafile=file)
+        with open(file, "rb") as opened:  # noqa: PTH123 - as above
+            certificates = opened.read(_LARGEST_FILE).count(_BEGIN)
+        context = _context(cafile=file)
     except ssl.SSLError:
         pass
     except (OSError, ValueError) as error:
@@ -119,7 +145,8 @@ def _context_from_file(file: str) -> ssl.SSLContext:
     else:
         if context.cert_store_stats()["x509"]:
             return context
-    raise StartError(f"{_FILE} names {file!a}, which holds no certificates in PEM form")
+    what = "a certificate that cannot be read" if certificates else "no certificates in PEM form"
+    raise StartError(f"{_FILE} names {file!a}, which holds {what}")
 
 
 def describe_rejection(error: ssl.SSLCertVerificationError, certificate: bytes | None) -> tuple[str, str]:
@@ -127,19 +154,22 @@ def describe_rejection(error: ssl.SSLCertVerificationError, certificate: bytes |
     reason, advice = _REASONS.get(error.verify_code) or (
         (_NOT_STRICT, _STRICT)
         if error.verify_code >= _FIRST_STRICT
-        else (f"OpenSSL rejects it with error {error.verify_code}", _ADD_AUTHORITY)
+        else (f"OpenSSL rejects it with error {error.verify_code}", ADD_AUTHORITY)
     )
-    return f"its certificate is rejected: {reason}{_certificate_summary(certificate)}", advice
-
-
-def _certificate_summary(certificate: bytes | None) -> str:
-    """Subject, names, issuer and dates of a certificate; empty if it cannot be parsed."""
     if certificate is None:
-        return ""
+        return f"its certificate is rejected: {reason}", advice
+    is_valid_today, summary = _certificate_summary(certificate)
+    if is_valid_today:
+        reason = _OF_AN_AUTHORITY.get(error.verify_code, reason)
+    return f"its certificate is rejected: {reason}{summary}", advice
+
+
+def _certificate_summary(certificate: bytes) -> tuple[bool, str]:
+    """Whether a certificate is valid today; its subject, names, issuer and dates, empty if it cannot be parsed."""
     try:
         from cryptography import x509  # noqa: PLC0415 - rarely needed and slow to import
     except OSError:  # no descriptor is left to open its files
-        return ""
+        return False, ""
     try:
         parsed = x509.load_der_x509_certificate(certificate)
         subject, issuer = _name(parsed.subject), _name(parsed.issuer)
@@ -148,11 +178,14 @@ def _certificate_summary(certificate: bytes | None) -> str:
             names = [str(name.value) for name in extension.value][:_NAMES_SHOWN]
         except x509.ExtensionNotFound:
             names = []
-        dates = f"{parsed.not_valid_before_utc:%Y-%m-%d} to {parsed.not_valid_after_utc:%Y-%m-%d}"
+        first, last = parsed.not_valid_before_utc, parsed.not_valid_after_utc
     except (ValueError, TypeError):
-        return ""
+        return False, ""
     for_names = f", for {', '.join(names)}" if names else ""
-    return f"; issuer {issuer}, subject {subject}, valid {dates}{for_names}"
+    return (
+        first <= dt.datetime.now(dt.UTC) <= last,
+        f"; issuer {issuer}, subject {subject}, valid {first:%Y-%m-%d} to {last:%Y-%m-%d}{for_names}",
+    )
 
 
 def _name(name: Name) -> str:

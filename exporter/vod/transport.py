@@ -98,7 +98,7 @@ class _Connection:
         while True:
             head = await read_head(self._stream)
             if head is None:
-                raise network_errors.lost() if self._is_used else network_errors.closed("before the response")
+                raise network_errors.lost() if self._is_used else network_errors.not_answered(self._stream.error)
             try:
                 self._http.receive_data(head)
                 event = self._http.next_event()

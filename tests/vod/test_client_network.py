@@ -8,7 +8,7 @@ import gzip
 import socket
 import ssl
 import zlib
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -559,6 +559,45 @@ async def test_a_self_signed_certificate_is_reported_as_such() -> None:
     async with server, network_client(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}") as (client, _):
         with pytest.raises(UpstreamError, match="self-signed, or signed by an authority that is not trusted"):
             await client.call(action(decode), {})
+
+
+async def test_a_certificate_may_be_trusted_without_its_authority(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = AUTHORITY.issue_cert("127.0.0.1")
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "endpoint.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "endpoint.pem"))
+    async with over_tls(certificate) as port, network_client(f"https://127.0.0.1:{port}") as (client, _):
+        assert (await client.call(action(decode), {})).request_id == "R"
+
+
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_an_endpoint_that_requires_a_client_certificate_is_described(version: ssl.TLSVersion) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.maximum_version = version
+    context.verify_mode = ssl.CERT_REQUIRED
+    AUTHORITY.configure_trust(context)
+    AUTHORITY.issue_cert("127.0.0.1").configure_cert(context)
+
+    def refuse_attempts(listening: socket.socket) -> None:
+        for _ in range(4):
+            connection, _ = listening.accept()
+            with connection.dup() as raw:
+                with suppress(ssl.SSLError), context.wrap_socket(connection, server_side=True) as refused:
+                    refused.recv(1)
+                raw.settimeout(1)
+                with suppress(TimeoutError):
+                    raw.recv(65_536)  # unread data would reset the connection, and the alert would be lost
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        refusing = asyncio.create_task(asyncio.to_thread(refuse_attempts, listening))
+        async with network_client(f"https://127.0.0.1:{listening.getsockname()[1]}") as (client, _):
+            with pytest.raises(
+                UpstreamError, match=r"TLS handshake with the endpoint: .* requires a client certificate"
+            ):
+                await client.call(action(decode), {})
+        await refusing
 
 
 async def test_a_name_that_is_not_known() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import ssl
 from typing import TYPE_CHECKING
@@ -39,6 +40,10 @@ def error(number: int) -> ssl.SSLCertVerificationError:
         (89, "Python 3.13 and later enforce (basic constraints", "RFC 5280"),
         (92, "Python 3.13 and later enforce (an authority without key usage)", "RFC 5280"),
         (91, "Python 3.13 and later enforce", "RFC 5280"),
+        (24, "an issuer in its chain is not a certificate authority", "SSL_CERT_FILE"),
+        (25, "may not have further authorities below it", "reissued"),
+        (34, "a critical extension that OpenSSL does not support", "reissued"),
+        (47, "may not certify its names", "reissued"),
         (1, "OpenSSL rejects it with error 1", "SSL_CERT_FILE"),
     ],
 )
@@ -56,6 +61,33 @@ def test_the_certificate_is_described() -> None:
     reason, _ = describe_rejection(error(20), certificate)
     assert '; issuer "Corporate CA", subject "a.example, ' in reason
     assert reason.endswith(", for a.example, b.example")
+
+
+@pytest.mark.parametrize(("number", "reason"), [(9, "is not yet valid"), (10, "has expired")])
+def test_a_date_of_an_authority_is_told_from_that_of_the_certificate(number: int, reason: str) -> None:
+    ca = trustme.CA()
+    leaf = x509.load_pem_x509_certificate(ca.issue_cert("a.example").cert_chain_pems[0].bytes())
+    old = x509.load_pem_x509_certificate(
+        ca.issue_cert("a.example", not_after=dt.datetime(2020, 1, 1, tzinfo=dt.UTC)).cert_chain_pems[0].bytes()
+    )
+    said, _ = describe_rejection(error(number), leaf.public_bytes(Encoding.DER))
+    assert f"rejected: the certificate of an authority in its chain {reason}; issuer" in said
+    said, _ = describe_rejection(error(number), old.public_bytes(Encoding.DER))
+    assert f"rejected: it {reason}; issuer" in said
+
+
+@pytest.mark.parametrize("form", ["{0}{1}", "{1}{0}", "{1}"])
+def test_a_broken_certificate_among_the_authorities_is_named_as_that(form: str, tmp_path: Path) -> None:
+    good = trustme.CA().cert_pem.bytes().decode()
+    (tmp_path / "ca.pem").write_text(form.format(good, good.replace("M", "?", 3)))
+    with pytest.raises(StartError, match=r"SSL_CERT_FILE names .*, which holds a certificate that cannot be read"):
+        tls_context({"SSL_CERT_FILE": str(tmp_path / "ca.pem")})
+
+
+def test_a_chain_may_end_at_any_trusted_certificate(tmp_path: Path) -> None:
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
+    for variables in ({}, {"SSL_CERT_FILE": str(tmp_path / "ca.pem")}):
+        assert tls_context(variables).verify_flags & ssl.VERIFY_X509_PARTIAL_CHAIN
 
 
 def test_what_is_no_certificate_is_not_described() -> None:

@@ -585,6 +585,8 @@ def test_a_failure_of_the_network_has_a_reason_and_advice(
     ("word", "reason"),
     [
         ("WRONG_VERSION_NUMBER", "it does not speak TLS"),
+        ("TLSV1_UNRECOGNIZED_NAME", "it does not serve that host name"),
+        ("SSLV3_ALERT_HANDSHAKE_FAILURE", "it accepts none of the cipher suites, or requires a client certificate"),
         ("NEW_ALERT", "OpenSSL says NEW_ALERT"),
         ("raw text", "it failed"),
         (None, "it failed"),

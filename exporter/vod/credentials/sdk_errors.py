@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Final
 from exporter.errors import CredentialsError, StartError
 from exporter.vod.credentials.providers import INSTALL_ROLES
 from exporter.vod.responses import clean_message
+from exporter.vod.tls_trust import ADD_AUTHORITY
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
+_UNTRUSTED: Final = "its certificate is not trusted"
 # By exception names of requests, urllib3 and the system; the most specific ones first.
 _NETWORK: Final[Mapping[str, str]] = {
     "ProxyError": "the proxy does not connect",
-    "SSLError": "its certificate is not trusted",
+    "SSLCertVerificationError": _UNTRUSTED,
+    "SSLError": "the TLS handshake failed",
     "NameResolutionError": "its name cannot be resolved",
     "ConnectTimeout": "it did not accept the connection in time",
     "ReadTimeout": "it did not respond in time",
@@ -81,7 +84,9 @@ def _of_this_machine(error: BaseException, server: str) -> tuple[str, str] | Non
 def _of_the_network(error: BaseException, server: str) -> tuple[str, str] | None:
     names = {type(link).__name__ for link in _linked(error)}
     happened = next((happened for name, happened in _NETWORK.items() if name in names), None)
-    return (f"no response from {server}: {happened}", _NETWORK_ADVICE) if happened else None
+    if not happened:
+        return None
+    return f"no response from {server}: {happened}", ADD_AUTHORITY if happened == _UNTRUSTED else _NETWORK_ADVICE
 
 
 def _of_the_library(error: BaseException, server: str) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 
 import pytest
 
@@ -80,7 +81,12 @@ LONG_PATH = "/run/" + "secrets/" * 12 + "token"
         (CredentialException(f"failed to refresh OAuth token: {{{SECRET}"), "failed to refresh OAuth token", ""),
         (ValueError("the access key id is empty"), "the access key id is empty", ""),
         (retried(ReadTimeout()), "no response from sts.x: it did not respond in time", "network"),
-        (retried(SSLError()), "no response from sts.x: its certificate is not trusted", "network"),
+        (retried(SSLError()), "no response from sts.x: the TLS handshake failed", "network"),
+        (
+            retried(ssl.SSLCertVerificationError()),
+            "no response from sts.x: its certificate is not trusted",
+            "SSL_CERT_FILE",
+        ),
         (retried(ConnectionRefusedError()), "no response from sts.x: it refused the connection", "network"),
         (retried(OSError()), "no response from sts.x: the connection failed", "network"),
         (FileNotFoundError(2, "No such file", "/run/token"), "cannot read /run/token: No such file", "may read"),
