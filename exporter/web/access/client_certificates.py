@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from cryptography import x509
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 
     from exporter.web.access.settings import TlsSettings
 
-# OpenSSL's X509_V_ERR_INVALID_PURPOSE and X509_V_ERR_CERT_REJECTED; the latter sends the alert bad_certificate.
+# OpenSSL's X509_V_ERR_CERT_SIGNATURE_FAILURE, X509_V_ERR_INVALID_PURPOSE and X509_V_ERR_CERT_REJECTED; the latter
+# sends the alert bad_certificate.
+_SIGNATURE_FAILURE: Final = 7
 _INVALID_PURPOSE: Final = 26
 _CERT_REJECTED: Final = 28
 
@@ -31,12 +34,15 @@ def request_certificates(context: SSL.Context, settings: TlsSettings, authoritie
     store = context.get_cert_store()
     assert store is not None, "a context has a store"  # noqa: S101 - for the type checker
     store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
-    for authority in authorities:
+    issuers = tuple(authorities)
+    for authority in issuers:
         store.add_cert(crypto.X509.from_cryptography(authority))
         context.add_client_ca(authority)
     allowed = frozenset(settings.client_allowed_sans)
 
     def accepts(_connection: SSL.Connection, certificate: crypto.X509, error: int, depth: int, verified: int) -> bool:
+        if error == _SIGNATURE_FAILURE and _is_issued_by_any(certificate, issuers, depth):
+            verified = 1
         wrong_purpose = error == _INVALID_PURPOSE and not _is_for_clients(certificate, of_client=depth == 0)
         if auth.verifies and not verified and (error != _INVALID_PURPOSE or wrong_purpose):
             return False
@@ -70,6 +76,28 @@ def _is_for_clients(certificate: crypto.X509, *, of_client: bool) -> bool:
     if ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in purposes:
         return True
     return of_client and ExtendedKeyUsageOID.CLIENT_AUTH in purposes
+
+
+def _is_issued_by_any(certificate: crypto.X509, authorities: Iterable[x509.Certificate], depth: int) -> bool:
+    """Whether a trusted authority has issued it; of several with one name (a change of keys), OpenSSL tries one.
+
+    The authority must be valid and must not restrict what it certifies, as OpenSSL has not checked that.
+    """
+    now = dt.datetime.now(dt.UTC)
+    for authority in authorities:
+        try:
+            certificate.to_cryptography().verify_directly_issued_by(authority)
+            extensions = authority.extensions
+            constraints = extensions.get_extension_for_class(x509.BasicConstraints).value
+        except Exception:  # noqa: BLE001, S112 - as in _extension
+            continue
+        may_sign = constraints.ca and (constraints.path_length is None or constraints.path_length >= depth)
+        for extension in extensions:
+            may_sign &= not isinstance(extension.value, x509.NameConstraints | x509.ExtendedKeyUsage)
+            may_sign &= not isinstance(extension.value, x509.KeyUsage) or extension.value.key_cert_sign
+        if may_sign and authority.not_valid_before_utc <= now <= authority.not_valid_after_utc:
+            return True
+    return False
 
 
 def _sans(certificate: crypto.X509) -> Collection[str]:

@@ -6,14 +6,16 @@ several curves or the TLS 1.3 suites.
 
 from __future__ import annotations
 
+import binascii
 import contextlib
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.hazmat.bindings.openssl.binding import Binding
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
 from OpenSSL import SSL
 
 from exporter.web.access.client_certificates import request_certificates
@@ -21,6 +23,8 @@ from exporter.web.access.settings import CURVES, SUITES_TLS12, VERSIONS, ClientA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
     from exporter.web.access.settings import TlsSettings
 
@@ -31,6 +35,12 @@ _RECORD_BYTES: Final = 16_384
 _LOWEST_LEVEL: Final = "@SECLEVEL=0"
 _DEFAULT_SUITES: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES"
 _HTTP: Final = b"http/1.1"
+_CERTIFICATE: Final = re.compile(
+    rb"-----BEGIN (?P<label>(?:X509 )?CERTIFICATE)-----.*?-----END (?P=label)-----", re.DOTALL
+)
+_KEY: Final = re.compile(
+    rb"-----BEGIN (?P<label>[A-Z ]*PRIVATE KEY)-----(?P<base64>.*?)-----END (?P=label)-----", re.DOTALL
+)
 
 
 class BadPem(Exception):
@@ -94,12 +104,7 @@ def _use_suites(made: SSL.Context, settings: TlsSettings) -> None:
 
 def _use_certificate(made: SSL.Context, settings: TlsSettings, pem_files: PemFiles) -> None:
     leaf, *chain = _certificates(pem_files.cert, "cert")
-    try:
-        key = load_pem_private_key(pem_files.key, None)
-    except TypeError:
-        raise BadPem("key", "is protected by a passphrase, which is not supported; store the key without one") from None
-    except ValueError:
-        raise BadPem("key", "contains no readable private key in PEM format") from None
+    key = _private_key(pem_files.key)
     try:
         made.use_certificate(leaf)
         for certificate in chain:
@@ -118,10 +123,31 @@ def _use_certificate(made: SSL.Context, settings: TlsSettings, pem_files: PemFil
 
 
 def _certificates(pem: bytes, setting: str) -> list[x509.Certificate]:
+    """Return the certificates; those of client CAs that cannot be read are skipped, as Go does."""
+    found = []
+    blocks = [match[0] for match in _CERTIFICATE.finditer(pem)]
+    for number, block in enumerate(blocks, 1):
+        try:
+            found.append(x509.load_pem_x509_certificate(block))
+        except ValueError:
+            if setting == "cert" and len(blocks) > 1:
+                raise BadPem(setting, f"its certificate {number} of {len(blocks)} cannot be read") from None
+    if not found:
+        raise BadPem(setting, "contains no readable certificate in PEM format")
+    return found
+
+
+def _private_key(pem: bytes) -> PrivateKeyTypes:
+    """Return the private key, whichever kind of key its label names, as Go does."""
+    labelled = _KEY.search(pem)
     try:
-        return x509.load_pem_x509_certificates(pem)
-    except ValueError:
-        raise BadPem(setting, "contains no readable certificate in PEM format") from None
+        with contextlib.suppress(ValueError):
+            return load_pem_private_key(pem, None)
+        with contextlib.suppress(ValueError):
+            return load_der_private_key(binascii.a2b_base64(labelled["base64"] if labelled else b""), None)
+    except TypeError:
+        raise BadPem("key", "is protected by a passphrase, which is not supported; store the key without one") from None
+    raise BadPem("key", "contains no readable private key in PEM format")
 
 
 def _reason(error: Exception) -> str:

@@ -17,11 +17,22 @@ from exporter.secret_files import may_be_secret
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-_BOOLEANS: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-_DURATION: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_BOOLEANS: Final = {
+    "true": True,
+    "yes": True,
+    "y": True,
+    "on": True,
+    "false": False,
+    "no": False,
+    "n": False,
+    "off": False,
+}
+_DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 _DURATIONS: Final = re.compile(rf"(?:{_DURATION.pattern})++")
+# The range of Go's integers.
+_LARGEST: Final = 2**63 - 1
 # Go stores a duration as nanoseconds in a signed 64-bit integer.
-_LONGEST_SECONDS: Final = (2**63 - 1) / 1e9
+_LONGEST_SECONDS: Final = _LARGEST / 1e9
 _SECONDS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -95,8 +106,8 @@ class Value:
         text = self.text()
         if text is None:
             return None
-        if not re.fullmatch(r"0|[1-9]\d{0,8}", text, re.ASCII):
-            self.wrong("must be a whole number from 0")
+        if not re.fullmatch(r"0|[1-9][0-9]{0,18}", text) or int(text) > _LARGEST:
+            self.wrong(f"must be a whole number from 0 to {_LARGEST}")
             return None
         return int(text)
 

@@ -135,6 +135,7 @@ GOOD: Final[Mapping[str, list[tuple[Client, Expected]]]] = {
         (Client(curve="secp384r1"), NO),
     ],
     "http2_default": [(Client(alpn=("h2", "http/1.1")), {"status": 200, "alpn": "http/1.1"})],
+    "http2_short": [(Client(alpn=("h2", "http/1.1")), {"status": 200, "alpn": "http/1.1"})],
     "http2_off": [(Client(alpn=("h2", "http/1.1")), {"status": 200, "alpn": "http/1.1"})],
     "headers": [(PLAIN, ALL_HEADERS), (Client(tls=False, path="/-/healthy"), ALL_HEADERS)],
     "headers_blank": [
@@ -163,6 +164,7 @@ GOOD: Final[Mapping[str, list[tuple[Client, Expected]]]] = {
         (PLAIN, {"status": 429, "retry-after": "3600"}),
         (Client(tls=False, path="/-/healthy"), YES),
     ],
+    "rate_limit_large": [(PLAIN, YES)],
     "rate_limit_off": [(PLAIN, YES), (PLAIN, YES), (PLAIN, YES)],
     "everything": [
         (Client(cert="client", user=HORSE), {"status": 200, "cipher": "TLS_AES_256_GCM_SHA384"}),
@@ -222,6 +224,8 @@ BAD: Final[Mapping[str, str]] = {
     "rate_limit_burst_0": "2:3: rate_limit: burst must be at least 1: with 0 every request would be refused",
     "rate_limit_interval": "2:10: rate_limit.burst: has no effect without interval",
     "rate_limit_octal": "3:10: rate_limit.burst: must be a whole number from 0",
+    "rate_limit_digits": "2:13: rate_limit.interval: must be a duration with its unit, as in 500ms, 1s or 1m30s",
+    "rate_limit_huge": "3:10: rate_limit.burst: must be a whole number from 0 to 9223372036854775807",
     "rate_limit_units": "2:13: rate_limit.interval: must be a duration with its unit, as in 500ms, 1s or 1m30s",
 }
 

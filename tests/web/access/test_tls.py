@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.bindings.openssl.binding import Binding
 from OpenSSL import SSL
 
@@ -133,6 +134,67 @@ def test_a_certificate_with_unreadable_names_is_rejected_like_any_other(
 
     with pytest.raises(TlsError):
         handshake(ours, connection)
+
+
+def is_accepted(shown: pki.Issued, *authorities: pki.Issued, sans: tuple[str, ...] = ()) -> bool:
+    server = pki.issued()["server"]
+    auth = TlsSettings(Pem("cert"), Pem("key"), client_auth=ClientAuth.REQUIRE_AND_VERIFY, client_allowed_sans=sans)
+    client_ca = b"".join(each.cert_pem for each in authorities)
+    ours = TlsEngine(context(auth, PemFiles(server.cert_pem, server.key_pem(), client_ca)))
+    theirs = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    theirs.use_certificate(shown.certificate)
+    theirs.use_privatekey(shown.key)
+    connection = SSL.Connection(theirs, None)
+    connection.set_connect_state()
+    try:
+        handshake(ours, connection)
+    except TlsError:
+        return False
+    return ours.is_open
+
+
+def test_authorities_may_have_one_name_as_after_a_change_of_keys() -> None:
+    old, new, stranger = (pki.issue("Clients CA", ca=True) for _ in range(3))
+    limited = pki.issue("Clients CA", ca=True, odd=[x509.NameConstraints([x509.DNSName("other.example")], None)])
+    # Without the identifier of its issuer's key, which older versions of openssl do not add.
+    shown = pki.issue("client", by=new, sans=pki.CLIENT, client=True, strict=False)
+    assert is_accepted(shown, new)
+    assert is_accepted(shown, new, old)
+    assert is_accepted(shown, old, new)
+    assert is_accepted(shown, old, new, sans=("prometheus.example",))
+    assert not is_accepted(shown, old, new, sans=("another.example",))
+    assert not is_accepted(shown, old)
+    assert not is_accepted(pki.issue("client", by=stranger, client=True, strict=False), old, new)
+    restricted = pki.issue("client", by=limited, sans=pki.CLIENT, client=True, strict=False)
+    assert not is_accepted(restricted, old, limited)
+    server = pki.issue("server", by=new, sans=pki.SERVER, strict=False)
+    assert not is_accepted(server, old, new), "it is not for clients"
+
+
+def test_client_authorities_that_cannot_be_read_are_skipped_as_in_go() -> None:
+    broken = pki.Issued(pki.authority().certificate, pki.authority().key)
+    text = broken.cert_pem.replace(b"M", b"?", 3)
+    server = pki.issued()["server"]
+    auth = TlsSettings(Pem("cert"), Pem("key"), client_auth=ClientAuth.REQUIRE_AND_VERIFY)
+    context(auth, PemFiles(server.cert_pem, server.key_pem(), text + broken.cert_pem))
+    with pytest.raises(BadPem, match="contains no readable certificate in PEM format"):
+        context(auth, PemFiles(server.cert_pem, server.key_pem(), text))
+
+
+def test_a_certificate_of_the_chain_that_cannot_be_read_is_named() -> None:
+    server, ca = pki.issued()["server"], pki.authority()
+    with pytest.raises(BadPem, match="its certificate 2 of 2 cannot be read"):
+        context(
+            TlsSettings(Pem("cert"), Pem("key")),
+            PemFiles(server.cert_pem + ca.cert_pem.replace(b"M", b"?", 3), server.key_pem()),
+        )
+
+
+@pytest.mark.parametrize("label", [b"RSA PRIVATE KEY", b"EC PRIVATE KEY", b"ANY PRIVATE KEY"])
+def test_the_label_of_a_key_does_not_matter_as_in_go(label: bytes) -> None:
+    for each in (pki.issued()["server"], pki.issued()["rsa"]):
+        labelled = each.key_pem().replace(b"PRIVATE KEY", label)
+        context(TlsSettings(Pem("cert"), Pem("key")), PemFiles(each.cert_pem, labelled))
 
 
 def test_the_repr_of_pem_files_contains_no_key() -> None:
