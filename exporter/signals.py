@@ -18,6 +18,8 @@ else:
     import _signal as signal
 
 STOP: Final = (signal.SIGTERM, signal.SIGINT)
+# What ends a one-shot command: also the end of its terminal.
+INTERRUPT: Final = (*STOP, signal.SIGHUP)
 _KILLED_BY: Final = 128
 
 
@@ -26,15 +28,17 @@ class ProcessSignals:
 
     * `on_stop`: called for SIGTERM and SIGINT; None: the process exits immediately, there is nothing to finish.
     * `on_hangup`: called for SIGHUP; None: the signal is remembered in `hung_up`.
+    * `on_interrupt`: called once for a signal that ends a one-shot command; None: KeyboardInterrupt is raised.
     """
 
     def __init__(self) -> None:
         self.on_stop: Callable[[], object] | None = None
         self.on_hangup: Callable[[], object] | None = None
+        self.on_interrupt: Callable[[], object] | None = None
         self.hung_up = False
         self._daemon = False
         self._status: int | None = None
-        self._terminated = False
+        self.interrupted_by: int | None = None
 
     def install(self, *, daemon: bool, reloads: bool) -> None:
         """Install the handlers. A daemon exits with status 0 on a signal; with `reloads`, SIGHUP does not end it."""
@@ -45,6 +49,8 @@ class ProcessSignals:
                 signal.signal(number, self.stop)
         if reloads:
             signal.signal(signal.SIGHUP, self.hang_up)
+        # A process that is started with signals blocked would never receive them.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPT)
         # Registered first, it runs last. Afterwards the interpreter restores the default of every handler, so that a
         # signal would kill it during cleanup; ignored signals stay ignored.
         atexit.register(self._end)
@@ -64,21 +70,20 @@ class ProcessSignals:
             self.on_hangup()
 
     def interrupt(self) -> None:
-        """Make signals raise KeyboardInterrupt, so that a one-shot command can clean up."""
-        if signal.getsignal(signal.SIGINT) == self.stop:
-            # Python's default handler, because asyncio.run replaces only that one.
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            signal.signal(signal.SIGTERM, self._terminate)
+        """Make signals interrupt a one-shot command, so that it can clean up; signals that are ignored stay ignored."""
+        for number in INTERRUPT:
+            if signal.getsignal(number) in (self.stop, signal.SIG_DFL):
+                signal.signal(number, self._interrupt)
 
     def interrupted(self) -> int:
         """The exit status of a command that was ended by a signal."""
-        return _KILLED_BY + (signal.SIGTERM if self._terminated else signal.SIGINT)
+        return _KILLED_BY + (self.interrupted_by or signal.SIGINT)
 
     def finish(self, status: int) -> None:
         """Mark the work as done: a later signal ends the process with this status."""
         self._status, self.on_stop = status, None
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            for number in STOP:
+        for number in INTERRUPT:
+            if signal.getsignal(number) == self._interrupt:
                 signal.signal(number, self.stop)
 
     def _end(self) -> None:
@@ -98,9 +103,16 @@ class ProcessSignals:
                     pass
             os._exit(self._status)
 
-    def _terminate(self, _number: int, _frame: FrameType | None) -> None:
-        self._terminated = True
-        signal.raise_signal(signal.SIGINT)
+    def _interrupt(self, number: int, _frame: FrameType | None = None) -> None:
+        self.interrupted_by = self.interrupted_by or number
+        if self.on_interrupt is not None:
+            cancel, self.on_interrupt = self.on_interrupt, None
+            cancel()
+            return
+        # Another signal must not interrupt the clean-up.
+        for each in INTERRUPT:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
 
     def _exit_status(self, number: int) -> int:
         if self._status is not None:

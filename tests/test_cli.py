@@ -74,7 +74,7 @@ def test_help_is_about_the_daemon_and_names_all_else(argv: list[str], capsys: py
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
         "HTTPS_PROXY",
         "exit status:",
-        "130, 143",
+        "129, 130, 143",
     ):
         assert word in printed
 

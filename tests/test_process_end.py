@@ -1,7 +1,8 @@
-"""How the process ends while a thread still runs code that the interpreter cannot stop."""
+"""How the process ends while a thread cannot be stopped, and by signals that it inherited ignored or blocked."""
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 
@@ -22,6 +23,43 @@ print("ended", end="")
 PROCESS.finish({status})
 sys.exit({status})
 """
+_INHERIT = {
+    "nothing": "",
+    "SIGINT ignored": "signal.signal(signal.SIGINT, signal.SIG_IGN)",
+    "all blocked": "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})",
+}
+# A one-shot command that is interrupted in an event loop or outside, and cleans up for a while.
+_COMMAND = """
+import signal
+INHERITED
+from exporter.signals import PROCESS
+PROCESS.install(daemon=False, reloads=False)
+import asyncio, os, sys, time
+from exporter.commands.loop_signals import run_interruptible
+PROCESS.interrupt()
+
+async def in_a_loop():
+    try:
+        print("waiting", flush=True)
+        await asyncio.sleep(60)
+    finally:
+        await asyncio.sleep(0.2)
+        print("cleaned up", flush=True)
+
+def outside():
+    try:
+        print("waiting", flush=True)
+        time.sleep(60)
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            os.kill(os.getpid(), number)
+        print("cleaned up", flush=True)
+
+try:
+    run_interruptible(in_a_loop()) if sys.argv[1] == "loop" else outside()
+except KeyboardInterrupt:
+    sys.exit(PROCESS.interrupted())
+"""
 
 
 @pytest.mark.parametrize("status", [0, 1])
@@ -30,3 +68,37 @@ def test_a_daemon_that_ends_while_a_password_is_checked_has_its_exit_status(stat
         [sys.executable, "-c", _PROGRAM.format(status=status)], capture_output=True, text=True, check=False
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (status, "ended", "")
+
+
+@pytest.mark.parametrize("where", ["loop", "outside"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("inherited", _INHERIT)
+def test_a_one_shot_command_cleans_up_whatever_it_inherited(inherited: str, number: signal.Signals, where: str) -> None:
+    ignored = number is signal.SIGINT and inherited == "SIGINT ignored"
+    with subprocess.Popen(
+        [sys.executable, "-c", _COMMAND.replace("INHERITED", _INHERIT[inherited]), where],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "waiting\n"
+        process.send_signal(number)
+        if ignored:
+            process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate(timeout=60)
+    assert (output, errors) == ("cleaned up\n", "")
+    assert process.returncode == 128 + (signal.SIGTERM if ignored else number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_daemon_that_was_started_with_signals_blocked_receives_them(number: int) -> None:
+    program = (
+        f"import signal; {_INHERIT['all blocked']}; from exporter.signals import PROCESS;"
+        " PROCESS.install(daemon=True, reloads=True); import time; print('up', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        process.send_signal(number)
+        assert process.wait(60) == 0

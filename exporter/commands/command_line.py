@@ -44,7 +44,7 @@ STATUSES: Final = {
     "1": "cannot start; fetch: a query failed; backfill: a day is missing; check-healthy: not healthy; probe: an"
     " action was not answered",
     "2": "bad flag or configuration; check-config: serve would not start, or --online found errors",
-    "130, 143": "fetch, backfill, probe, check-config: interrupted by SIGINT, SIGTERM",
+    "129, 130, 143": "fetch, backfill, probe, check-config: interrupted by SIGHUP, SIGINT, SIGTERM",
 }
 
 

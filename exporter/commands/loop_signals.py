@@ -9,7 +9,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from exporter.signals import PROCESS, STOP
+from exporter.signals import INTERRUPT, PROCESS, STOP
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
@@ -18,14 +18,15 @@ T = TypeVar("T")
 
 
 def run_interruptible(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine as `asyncio.run` does, which a signal cancels; raises KeyboardInterrupt then.
+    """Run a coroutine as `asyncio.run` does, which a first signal cancels; raises KeyboardInterrupt then.
 
     Signals wait while the event loop is created: an exception would leave half of it, whose removal prints a traceback.
     """
     if threading.current_thread() is not threading.main_thread():
         return asyncio.run(main)  # signals are the main thread's
     waiting: list[int] = []
-    before = {number: signal.signal(number, lambda number, _: waiting.append(number)) for number in STOP}
+    cancellable = _cancellable(main)
+    before = {number: signal.signal(number, lambda number, _: waiting.append(number)) for number in INTERRUPT}
     try:
         with asyncio.Runner() as runner:
             runner.get_loop()
@@ -33,9 +34,25 @@ def run_interruptible(main: Coroutine[Any, Any, T]) -> T:
                 signal.signal(number, handler)
             for arrived in waiting:
                 signal.raise_signal(arrived)
-            return runner.run(main)
+            return runner.run(cancellable)
+    except asyncio.CancelledError:
+        if PROCESS.interrupted_by is None:
+            raise
+        raise KeyboardInterrupt from None
     finally:
+        cancellable.close()
         main.close()
+
+
+async def _cancellable(main: Coroutine[Any, Any, T]) -> T:
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - for the type checker
+    loop = asyncio.get_running_loop()
+    PROCESS.on_interrupt = lambda: loop.call_soon_threadsafe(task.cancel)
+    try:
+        return await main
+    finally:
+        PROCESS.on_interrupt = None
 
 
 @contextlib.asynccontextmanager
