@@ -44,12 +44,12 @@ EXPECTED: Final = (
     ("Invalid*", "parameter", 1),
     ("ErrorMatchSyntax", "parameter", 1),
     ("SortByExceededMax", "parameter", 1),
-    # Undocumented: by their status, 405 and 413.
-    ("UnsupportedHTTPMethod", "other", 1),
+    ("UnsupportedHTTPMethod", "parameter", 1),
+    # Undocumented: by its status, 413.
     ("RequestEntityTooLarge", "other", 1),
 )
-# Undocumented codes: the status decides.
-_BY_STATUS_ALONE: Final = ("UnsupportedHTTPMethod", "RequestEntityTooLarge")
+# Not tried with HTTP 200.
+_WITH_THEIR_STATUS: Final = ("UnsupportedHTTPMethod", "RequestEntityTooLarge")
 # Responses without a code, by HTTP status.
 STATUSES: Final = {
     400: ("parameter", 1),
@@ -143,7 +143,7 @@ def faults() -> tuple[Fault, ...]:
             status=200,
         )
         for code in ERRORS
-        if code not in _BY_STATUS_ALONE
+        if code not in _WITH_THEIR_STATUS
     ]
     in_success += [
         _refusal(f"HTTP 200: {name}", code, "malformed", 4, body=to_json({**empty, **fields}), status=200)
