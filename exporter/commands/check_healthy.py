@@ -26,7 +26,7 @@ _PATH: Final = "/-/healthy"
 _LONGEST_LINE: Final = 200
 
 _OR_SKIP: Final = ", or --tls.insecure-skip-verify on loopback"
-_UNKNOWN: Final = f"its certificate comes from a CA that is not trusted; give --tls.ca-file{_OR_SKIP}"
+_UNKNOWN: Final = f"its certificate comes from a CA that is not trusted; give that CA as --tls.ca-file{_OR_SKIP}"
 _OTHER_NAME: Final = f"its certificate is for another name; write one that it has in --url{_OR_SKIP}"
 # X509_V_ERR_* of OpenSSL's x509_vfy.h.
 _REASONS: Final[Mapping[int, str]] = {
@@ -35,6 +35,10 @@ _REASONS: Final[Mapping[int, str]] = {
     9: "its certificate is not valid yet; check the clocks of both machines",
     10: "its certificate or CA has expired; renew it",
     26: "its certificate is not for servers; issue it with serverAuth",
+    **dict.fromkeys((25, 32, 47, 48), "a CA in its chain may not issue it; issue it with another CA"),
+    34: "its certificate has an unknown critical extension; issue it without",
+    **dict.fromkeys((66, 67), "the key of its certificate or CA is too weak; issue it with at least 2,048 bits (RSA)"),
+    68: "its certificate is signed with a weak hash; issue it with SHA-256",
     79: "its certificate was not issued by a CA; have a CA issue it",
 }
 # Errors of VERIFY_X509_STRICT, which Python's ssl sets by default since 3.13.
@@ -71,10 +75,17 @@ def _connection(target: SplitResult, arguments: argparse.Namespace) -> http.clie
         return http.client.HTTPConnection(target.hostname or "", target.port, timeout=arguments.timeout)
     # The exporter's key log is for its requests to the API; one that cannot be written says nothing about its health.
     os.environ.pop("SSLKEYLOGFILE", None)
-    context = _load_pem("--tls.ca-file", lambda: ssl.create_default_context(cafile=arguments.ca_file))
+    context = _load_pem(
+        "--tls.ca-file",
+        "holds no certificates, or one that cannot be read",
+        lambda: ssl.create_default_context(cafile=arguments.ca_file),
+    )
+    # As Python 3.13 and newer do: the file may hold an intermediate, or the exporter's own certificate.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if arguments.cert_file:
         flags = "--tls.cert-file, --tls.key-file" if arguments.key_file else "--tls.cert-file"
-        _load_pem(flags, lambda: context.load_cert_chain(arguments.cert_file, arguments.key_file))
+        unusable = "is not PEM, or the key fits no certificate"
+        _load_pem(flags, unusable, lambda: context.load_cert_chain(arguments.cert_file, arguments.key_file))
     elif arguments.key_file:
         raise FlagError("--tls.key-file: give --tls.cert-file too")
     if arguments.insecure:
@@ -83,12 +94,12 @@ def _connection(target: SplitResult, arguments: argparse.Namespace) -> http.clie
     return http.client.HTTPSConnection(target.hostname or "", target.port, timeout=arguments.timeout, context=context)
 
 
-def _load_pem(flags: str, read: Callable[[], T]) -> T:
+def _load_pem(flags: str, unusable: str, read: Callable[[], T]) -> T:
     """Load the PEM files that these flags name. Raises FlagError."""
     try:
         return read()
     except OSError as error:
-        why = "is not PEM, or the key fits no certificate" if isinstance(error, ssl.SSLError) else error.strerror
+        why = unusable if isinstance(error, ssl.SSLError) else error.strerror
         raise FlagError(f"{flags}: {why}; write a readable PEM file") from None
 
 
@@ -107,6 +118,8 @@ def _reason(error: Exception, scheme: str) -> str:
             reason = certificate_reason(error.verify_code)
         case ssl.SSLError(reason="WRONG_VERSION_NUMBER"):
             reason = "does not speak TLS; write http:// in --url"
+        case ssl.SSLError(reason="UNSUPPORTED_PROTOCOL" | "TLSV1_ALERT_PROTOCOL_VERSION"):
+            reason = "does not support TLS 1.2 or later; raise max_version in its web configuration"
         case ssl.SSLError() | http.client.HTTPException() | ConnectionResetError() if scheme == "https":
             reason = "ended the connection; if it asks for a client certificate, give --tls.cert-file"
         case http.client.HTTPException() | ConnectionResetError():

@@ -196,9 +196,40 @@ def test_tls_is_verified(
     assert strict.status == 1
     assert strict.err == (
         f"{url}/-/healthy: its certificate comes from a CA that is not trusted;"
-        " give --tls.ca-file, or --tls.insecure-skip-verify on loopback\n"
+        " give that CA as --tls.ca-file, or --tls.insecure-skip-verify on loopback\n"
     )
     assert (known.status, careless.status) == (0, 0)
+
+
+def test_the_certificate_itself_may_be_trusted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    issued = pki.issued()["server"]
+    context = server_of(issued, issued, tmp_path)
+    with listening(tls=context) as (url, _):
+        assert CheckResult(capsys, f"--url={url}", f"--tls.ca-file={tmp_path}/server.crt").status == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        (25, "a CA in its chain may not issue it"),
+        (34, "unknown critical extension"),
+        (66, "too weak; issue it with at least 2,048 bits"),
+        (68, "weak hash; issue it with SHA-256"),
+        (999, "(OpenSSL's error 999); give --tls.ca-file"),
+    ],
+)
+def test_what_is_wrong_with_a_certificate_is_not_the_trust_in_its_authority(code: int, says: str) -> None:
+    assert says in certificate_reason(code)
+
+
+@pytest.mark.parametrize("content", ["", "text\n", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+def test_a_file_without_a_usable_authority_is_refused(
+    content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "ca.pem").write_text(content)
+    refused = CheckResult(capsys, "--url=https://127.0.0.1:1", f"--tls.ca-file={tmp_path}/ca.pem")
+    assert refused.status == 2
+    assert "--tls.ca-file: holds no certificates, or one that cannot be read; write a readable PEM" in refused.err
 
 
 @pytest.fixture
@@ -279,7 +310,7 @@ def test_a_certificate_for_another_name_or_use_is_reported(tmp_path: Path, capsy
     assert client.err.endswith(": its certificate is not for servers; issue it with serverAuth\n")
 
 
-@pytest.mark.parametrize("code", [1, 9, 10, 68, 79, 82, 85, 94])
+@pytest.mark.parametrize("code", [1, 9, 10, 25, 34, 66, 68, 79, 82, 85, 94])
 def test_every_reason_is_short_enough_to_be_shown_whole(code: int) -> None:
     assert len(certificate_reason(code)) < 200
 
@@ -306,13 +337,6 @@ def test_a_client_certificate_is_sent_where_one_is_requested(
     assert without.status == 1
     assert without.err.endswith("; if it asks for a client certificate, give --tls.cert-file\n")
     assert other_result.status == 0
-
-
-def test_a_file_that_is_no_certificate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "ca.pem").write_text("nonsense")
-    refused = CheckResult(capsys, "--url=https://127.0.0.1:1", f"--tls.ca-file={tmp_path}/ca.pem")
-    assert refused.status == 2
-    assert refused.err.startswith("aliyun-vod-exporter: --tls.ca-file: is not PEM")
 
 
 def test_the_wrong_scheme_is_reported(tls: ssl.SSLContext, capsys: pytest.CaptureFixture[str]) -> None:
