@@ -91,6 +91,11 @@ def classify(http_status: int, code: str, message: str = "", *, action: Action[A
     return ErrorInfo(code, row.kind, retry, advice, row.scope)
 
 
+def by_code(code: str) -> Row | None:
+    """What a code means at any service of Alibaba Cloud; None if it is unknown."""
+    return _row(clean_code(code).lower())
+
+
 def _row(known: str) -> Row | None:
     plain = _plain(known)
     if plain in _BY_PLAIN_CODE:

@@ -65,6 +65,7 @@ _HANDSHAKE: Final = {
     "UNSUPPORTED_PROTOCOL": "it does not support TLS 1.2 or later",
     "TLSV1_ALERT_PROTOCOL_VERSION": "it does not support TLS 1.2 or later",
     "PACKET_LENGTH_TOO_LONG": "it does not speak TLS",
+    "BAD_RECORD_TYPE": "it does not speak TLS",
     "UNEXPECTED_EOF_WHILE_READING": "the connection was closed",
     "TLSV1_UNRECOGNIZED_NAME": "it does not serve that host name",
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": "it requires a client certificate, which this exporter does not send",

@@ -10,8 +10,9 @@ import json
 import re
 from typing import TYPE_CHECKING, Final
 
-from exporter.errors import CredentialsError, StartError
+from exporter.errors import CredentialsError, ErrorKind, ErrorScope, StartError
 from exporter.vod.credentials.providers import INSTALL_ROLES
+from exporter.vod.error_classification import by_code
 from exporter.vod.responses import clean_message
 from exporter.vod.tls_trust import ADD_AUTHORITY
 
@@ -30,6 +31,11 @@ _NETWORK: Final[Mapping[str, str]] = {
     "ConnectionRefusedError": "it refused the connection",
     "RetryError": "the connection failed",
 }
+_RETRIED: Final = "No action needed: it is retried."
+_SETTINGS: Final = (
+    "Check role_arn, oidc_provider_arn, role_session_name, session_duration and sts_endpoint of the credentials."
+)
+# Codes that mean something else than at other services.
 # https://help.aliyun.com/zh/ram/developer-reference/api-sts-2015-04-01-errorcodes
 _ADVICE: Final[Mapping[str, str]] = {
     "AuthenticationFail.OIDCToken": "The token in oidc_token_file must be a fresh one of oidc_provider_arn, made for"
@@ -43,7 +49,6 @@ _ADVICE: Final[Mapping[str, str]] = {
     "SignatureDoesNotMatch": "Check the AccessKey secret that the role is assumed with.",
     "InvalidParameter.DurationSeconds": "Make session_duration at most the maximum session duration of the role.",
     "InvalidTimeStamp": "Set this machine's clock; use NTP.",
-    "Throttling": "No action needed: it is retried.",
 }
 _REFUSED: Final = re.compile(r"http_code[:=] ?(?P<status>\d{3}), result: (?P<body>.*)", re.DOTALL)
 _METADATA_STATUS: Final = re.compile(r"ECS metadata service. HttpCode=(\d{3})")
@@ -114,7 +119,22 @@ def _refusal(server: str, status: int, body: str) -> tuple[str, str]:
         return f"{server} answered with HTTP {status} and no error code", _NETWORK_ADVICE
     request_id, text = fields.get("RequestId"), fields.get("Message")
     message = f"{server} refused with {code} (HTTP {status}, request ID {request_id}): {text}"
-    return message, next((advice for prefix, advice in _ADVICE.items() if code.startswith(prefix)), "")
+    return message, _advice_on(code)
+
+
+def _advice_on(code: str) -> str:
+    for prefix, advice in _ADVICE.items():
+        if code.startswith(prefix):
+            return advice
+    row = by_code(code)
+    if row is None:
+        return ""
+    match row.kind:
+        case ErrorKind.THROTTLED | ErrorKind.SERVER | ErrorKind.OTHER:
+            return _RETRIED
+        case ErrorKind.PARAMETER:
+            return _SETTINGS
+    return _ADVICE["NoPermission"] if row.scope is ErrorScope.ACTION else row.advice
 
 
 def _linked(error: BaseException | None) -> Iterator[BaseException]:
