@@ -70,10 +70,10 @@ def test_a_date_of_an_authority_is_told_from_that_of_the_certificate(number: int
     old = x509.load_pem_x509_certificate(
         ca.issue_cert("a.example", not_after=dt.datetime(2020, 1, 1, tzinfo=dt.UTC)).cert_chain_pems[0].bytes()
     )
-    said, _ = describe_rejection(error(number), leaf.public_bytes(Encoding.DER))
-    assert f"rejected: the certificate of an authority in its chain {reason}; issuer" in said
-    said, _ = describe_rejection(error(number), old.public_bytes(Encoding.DER))
-    assert f"rejected: it {reason}; issuer" in said
+    reported, _ = describe_rejection(error(number), leaf.public_bytes(Encoding.DER))
+    assert f"rejected: the certificate of an authority in its chain {reason}; issuer" in reported
+    reported, _ = describe_rejection(error(number), old.public_bytes(Encoding.DER))
+    assert f"rejected: it {reason}; issuer" in reported
 
 
 @pytest.mark.parametrize("form", ["{0}{1}", "{1}{0}", "{1}"])
