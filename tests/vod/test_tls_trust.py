@@ -64,7 +64,7 @@ def test_the_certificate_is_described() -> None:
 
 
 @pytest.mark.parametrize(("number", "reason"), [(9, "is not yet valid"), (10, "has expired")])
-def test_a_date_of_an_authority_is_told_from_that_of_the_certificate(number: int, reason: str) -> None:
+def test_a_date_of_an_authority_is_not_that_of_the_certificate(number: int, reason: str) -> None:
     ca = trustme.CA()
     leaf = x509.load_pem_x509_certificate(ca.issue_cert("a.example").cert_chain_pems[0].bytes())
     old = x509.load_pem_x509_certificate(

@@ -83,10 +83,10 @@ def _is_issued_by_any(certificate: crypto.X509, authorities: Iterable[x509.Certi
 
     The authority must be valid and must not restrict what it certifies, as OpenSSL has not checked that.
     """
-    now = dt.datetime.now(dt.UTC)
+    now, issued = dt.datetime.now(dt.UTC), certificate.to_cryptography()
     for authority in authorities:
         try:
-            certificate.to_cryptography().verify_directly_issued_by(authority)
+            issued.verify_directly_issued_by(authority)  # compares the names first
             extensions = authority.extensions
             constraints = extensions.get_extension_for_class(x509.BasicConstraints).value
         except Exception:  # noqa: BLE001, S112 - as in _extension

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.bindings.openssl.binding import Binding
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
 from OpenSSL import SSL
 
@@ -35,6 +36,7 @@ _RECORD_BYTES: Final = 16_384
 _LOWEST_LEVEL: Final = "@SECLEVEL=0"
 _DEFAULT_SUITES: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES"
 _HTTP: Final = b"http/1.1"
+_CURVES_OF_KEYS: Final = ("secp256r1", "secp384r1", "secp521r1")
 _CERTIFICATE: Final = re.compile(
     rb"-----BEGIN (?P<label>(?:X509 )?CERTIFICATE)-----.*?-----END (?P=label)-----", re.DOTALL
 )
@@ -112,11 +114,11 @@ def _use_certificate(made: SSL.Context, settings: TlsSettings, pem_files: PemFil
     except (SSL.Error, TypeError, ValueError) as error:
         raise BadPem("cert", f"is refused by OpenSSL: {_reason(error)}") from None
     try:
-        made.use_privatekey(key)  # type: ignore[arg-type]  # OpenSSL rejects kinds that it does not support
+        made.use_privatekey(key)
         made.check_privatekey()
     except (SSL.Error, TypeError, ValueError):
         raise BadPem("key", "does not belong to the certificate") from None
-    kind = "ECDHE-ECDSA" if isinstance(key, ec.EllipticCurvePrivateKey) else "ECDHE-RSA"
+    kind = "ECDHE-RSA" if isinstance(key, rsa.RSAPrivateKey) else "ECDHE-ECDSA"
     usable = [name for name in settings.suites_tls12 if SUITES_TLS12[name].startswith(kind)]
     if settings.suites_tls12 and not usable and not settings.allows("TLS13"):
         raise BadPem("cipher_suites", f"none of them matches the certificate, whose key needs one with {kind}")
@@ -137,7 +139,22 @@ def _certificates(pem: bytes, setting: str) -> list[x509.Certificate]:
     return found
 
 
-def _private_key(pem: bytes) -> PrivateKeyTypes:
+def _private_key(pem: bytes) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey:
+    """Return the private key; with any other kind, no handshake would succeed."""
+    try:
+        key = _any_private_key(pem)
+    except UnsupportedAlgorithm:
+        key = None
+    if isinstance(key, rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey):
+        return key
+    if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in _CURVES_OF_KEYS:
+        return key
+    raise BadPem(
+        "key", "is of a kind that is not supported; use RSA, an elliptic curve (P-256, P-384, P-521) or Ed25519"
+    )
+
+
+def _any_private_key(pem: bytes) -> PrivateKeyTypes:
     """Return the private key, whichever kind of key its label names, as Go does."""
     labelled = _KEY.search(pem)
     try:

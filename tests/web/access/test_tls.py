@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.bindings.openssl.binding import Binding
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from OpenSSL import SSL
 
 from exporter.web.access.settings import ClientAuth, Pem, TlsSettings
@@ -188,6 +189,35 @@ def test_a_certificate_of_the_chain_that_cannot_be_read_is_named() -> None:
             TlsSettings(Pem("cert"), Pem("key")),
             PemFiles(server.cert_pem + ca.cert_pem.replace(b"M", b"?", 3), server.key_pem()),
         )
+
+
+@pytest.mark.tool("openssl")
+@pytest.mark.parametrize(
+    ("kind", "is_supported"),
+    [
+        ("EC -pkeyopt ec_paramgen_curve:P-521", True),
+        ("ED25519", True),
+        ("ED448", False),
+        ("X25519", False),
+        ("EC -pkeyopt ec_paramgen_curve:P-224", False),
+        ("EC -pkeyopt ec_paramgen_curve:brainpoolP256r1", False),
+        ("EC -pkeyopt ec_paramgen_curve:sect283k1", False),
+    ],
+)
+def test_a_key_with_which_no_handshake_succeeds_is_refused(kind: str, is_supported: bool) -> None:  # noqa: FBT001 - of a table
+    made = ["openssl", "genpkey", "-algorithm", *kind.split()]
+    pem = subprocess.run(made, check=True, capture_output=True).stdout
+    with pytest.raises(BadPem, match="the certificate" if is_supported else "is of a kind that is not supported"):
+        context(TlsSettings(Pem("cert"), Pem("key")), PemFiles(pki.issued()["server"].cert_pem, pem))
+
+
+def test_suites_for_elliptic_curves_are_for_ed25519_too() -> None:
+    key = ed25519.Ed25519PrivateKey.generate()
+    issued = pki.issue("server", by=pki.authority(), sans=pki.SERVER, key=key)
+    settings = TlsSettings(
+        Pem("cert"), Pem("key"), max_version="TLS12", cipher_suites=("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",)
+    )
+    context(settings, PemFiles(issued.cert_pem, issued.key_pem()))
 
 
 @pytest.mark.parametrize("label", [b"RSA PRIVATE KEY", b"EC PRIVATE KEY", b"ANY PRIVATE KEY"])
