@@ -147,7 +147,7 @@ def dashboards(tmp_path_factory: pytest.TempPathFactory) -> Generator[DashboardQ
             yield dashboards
 
 
-# Of each exporter, with or without a category; a media that was deleted before has none.
+# Of each exporter, with or without a category; a video that was deleted before has none.
 ALL_DESCRIBED: Final = """
 absent(aliyun_vod_media_settled_plays{terminal_type="all", os="all", region="all"}
   unless on (instance, media_id) aliyun_vod_media_metadata_info

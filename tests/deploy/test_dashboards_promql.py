@@ -47,7 +47,7 @@ def series(name: str, values: object) -> dict[str, str]:
 def settled(
     media_id: str, plays: int, expected: int | None, more: str = "", slices: str = SLICE
 ) -> list[dict[str, str]]:
-    """Plays and expected plays of a media, for some minutes."""
+    """Plays and expected plays of a video, for some minutes."""
     labels = f'{{{slices},media_id="{media_id}",job="aliyun-vod"{more}}}'
     found = [series(f"aliyun_vod_media_settled_plays{labels}", f"{plays}x20")]
     return (
@@ -264,7 +264,7 @@ def test_a_poll_that_is_due_is_due_now(tmp_path: Path, at: str, seconds: float) 
 def test_an_alert_opens_the_dashboard_about_it(
     tmp_path: Path, alert: str, more: str, page: str, account: str, where: str
 ) -> None:
-    """Few are about a media; and an empty account would be none."""
+    """Few are about a video; and an empty account would be none."""
     labels = f'alertname="AliyunVod{alert}", severity="warning", {more}'
     given = [
         series(f'ALERTS{{{labels}, alertstate="firing"}}', "1x20"),

@@ -31,7 +31,7 @@ Alert = dict[str, Any]
 
 
 def drop(number: int, lost: int, title: str = "", *, gone: bool = False, account: str = "main") -> Alert:
-    """An alert of a media, as the rules make it."""
+    """An alert of a video, as the rules make it."""
     title = title or f"Media {number}"
     media_id = f"{number:032x}"
     return {
@@ -57,7 +57,7 @@ def drop(number: int, lost: int, title: str = "", *, gone: bool = False, account
 
 
 def other(name: str, account: str = "main", **annotations: str) -> Alert:
-    """An alert without a media."""
+    """An alert without a video."""
     severity = "critical" if name.startswith("Account") else "warning"
     return {
         "labels": {"alertname": f"AliyunVod{name}", "severity": severity, "account": account},

@@ -212,7 +212,7 @@ def test_thresholds_stand_together_and_are_all_used() -> None:
 
 
 def test_a_drop_fires_immediately_and_resolves_with_its_day() -> None:
-    """No `for`, and no `keep_firing_for`, by which a media would fire about two days."""
+    """No `for`, and no `keep_firing_for`, by which a video would fire about two days."""
     for rule in DROPS:
         assert "keep_firing_for" not in rule
         assert rule.get("for") == ("4d" if rule["alert"] == "AliyunVodAccountPlaysSinking" else None)

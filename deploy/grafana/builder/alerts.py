@@ -41,7 +41,7 @@ NAMES: Final = {
     "AliyunVodPlayerDataLate": "Player: data late",
 }
 _SEVERITIES: Final = {"critical": "red", "warning": "orange"}
-# The dashboard about an alert: of a media, `media`; of these, by name; of any other, `exporter`.
+# The dashboard about an alert: of a video, `media`; of these, by name; of any other, `exporter`.
 _PAGES: Final = {"overview": "AliyunVod(Account.+|MediaDropsMany)", "player": "AliyunVodPlayer.+"}
 
 
@@ -49,7 +49,7 @@ def firing(filters: Collection[str] = ()) -> table.Panel:
     """Alerts that fire now, the newest first; `filters` are the dimensions that the dashboard has a variable for."""
     about = About(
         "Alerts that fire now",
-        "Firing alerts of the accounts and exporters chosen above, the newest first, with what the media has of its "
+        "Firing alerts of the accounts and exporters chosen above, the newest first, with what the video has of its "
         "expected plays. A click on what an alert is about opens the dashboard about that.",
         "short",
         "No alert fires, or the rules are not loaded",

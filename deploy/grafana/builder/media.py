@@ -1,4 +1,4 @@
-"""The dashboard *Media*: one media day by day, what it lost where, and how it grows today."""
+"""The dashboard *Media*: one video day by day, what it lost where, and how it grows today."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _TIME: Final = "aliyun_vod_media_play_duration_seconds"
 _LENGTH: Final = f"max(aliyun_vod_media_duration_seconds{{{_ACCOUNT}, {_MEDIA}}})"
 
 _NO_DAY: Final = "none now: see State"
-_NO_DAYS: Final = "No day of this media with these filters: not requested, or not polled yet (see State)"
+_NO_DAYS: Final = "No day of this video with these filters: not requested, or not polled yet (see State)"
 _SETTLED: Final = "The last settled day is yesterday (UTC+8) from about 09:30 on, the day before until then."
 
 
@@ -48,7 +48,7 @@ def build() -> Dashboard:
     built = frame.dashboard(
         frame.MEDIA,
         "Alibaba Cloud VOD / Media",
-        "One media: its last 30 days, what it lost and on which terminals, systems and regions.",
+        "One video: its last 30 days, what it lost and on which terminals, systems and regions.",
     ).time("now-30d", "now")
     for variable in (_account(), _media(), *frame.dimension_variables(_ACCOUNT)):
         built.with_variable(variable)
@@ -103,7 +103,7 @@ def _media() -> board.QueryVariable:
 def _title() -> stat.Panel:
     about = About(
         "Title and length",
-        "The newest title that the service gave for the media, or its ID, and how long it is.",
+        "The newest title that the service gave for the video, or its ID, and how long it is.",
         "dthms",
         "no length is published",
     )
@@ -126,7 +126,7 @@ def _date() -> stat.Panel:
 
 
 def _plays() -> stat.Panel:
-    about = About("Plays", f"Plays of the media on the last settled day. {_SETTLED}", "locale", _NO_DAY)
+    about = About("Plays", f"Plays of the video on the last settled day. {_SETTLED}", "locale", _NO_DAY)
     return single(about, now(_CHOSEN.settled()))
 
 
@@ -134,7 +134,7 @@ def _expected() -> stat.Panel:
     about = About(
         "Expected",
         "Plays expected on the last settled day: the fewer of those a week before and those the day before let expect. "
-        "None until a day is final (see State), and none while too few days of the media are known.",
+        "None until a day is final (see State), and none while too few days of the video are known.",
         "locale",
         "none known now",
     )
@@ -157,7 +157,7 @@ def _of_yesterday(metric: str) -> str:
 
 def _viewers() -> stat.Panel:
     about = About(
-        "Viewers yesterday", "Unique viewers of the media yesterday (UTC+8), as known now.", "locale", "not published"
+        "Viewers yesterday", "Unique viewers of the video yesterday (UTC+8), as known now.", "locale", "not published"
     )
     return single(about, now(_of_yesterday(_VIEWERS)))
 
@@ -165,7 +165,7 @@ def _viewers() -> stat.Panel:
 def _watched() -> stat.Panel:
     about = About(
         "Watched yesterday",
-        "How much of the media a play lasted on average yesterday (UTC+8): time played over plays over its length.",
+        "How much of the video a play lasted on average yesterday (UTC+8): time played over plays over its length.",
         "percentunit",
         "no plays, or no length",
     )
@@ -233,24 +233,24 @@ def _viewers_per_day() -> timeseries.Panel:
 
 
 def _plays_per_viewer() -> timeseries.Panel:
-    about = About("Plays per viewer", "How often a viewer played the media on that day.", "none", _NO_DAYS)
+    about = About("Plays per viewer", "How often a viewer played the video on that day.", "none", _NO_DAYS)
     return _per_day(about, "aliyun_vod_media_plays_per_viewer", colour="purple").decimals(1)
 
 
 def _hours_per_day() -> timeseries.Panel:
-    about = About("Hours played per day", "Total time that the media was played on that day.", "short", _NO_DAYS)
+    about = About("Hours played per day", "Total time that the video was played on that day.", "short", _NO_DAYS)
     return _per_day(about, _TIME, 3600, colour="green")
 
 
 def _time_per_viewer() -> timeseries.Panel:
-    about = About("Time per viewer", "How long a viewer watched the media on that day.", "s", _NO_DAYS)
+    about = About("Time per viewer", "How long a viewer watched the video on that day.", "s", _NO_DAYS)
     return _per_day(about, "aliyun_vod_media_play_duration_per_viewer_seconds", colour="green")
 
 
 def _breakdown(dimension: str, name: str) -> table.Panel:
     about = About(
         f"By {name if name == 'OS' else name.lower()}",
-        f"Where the media lost plays on the last settled day. The other filters apply, that for {name} does not.",
+        f"Where the video lost plays on the last settled day. The other filters apply, that for {name} does not.",
         "short",
         f"No {dimension} in queries[].dimensions with these filters, or no day to compare now (see State)",
     )

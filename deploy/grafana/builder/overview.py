@@ -71,7 +71,7 @@ _SHARE_MOVED: Final = (
 _NO_DAY: Final = "none now: see State"
 _NO_MEDIA_DAY: Final = "Nothing to show: no media lost plays, or there is no day to compare now (see State)"
 _NO_RULES_DAY: Final = "Fills day by day, from the first day that settles while the recording rules run: see State"
-_TITLE: Final = Column("title", "Title", links=(("Open this media", frame.media_link()),))
+_TITLE: Final = Column("title", "Title", links=(("Open this video", frame.media_link()),))
 _HIDDEN: Final = (Column("media_id", "Media ID", hidden=True), Column("account", "Account", hidden=True))
 
 
@@ -229,7 +229,7 @@ def _losers() -> table.Panel:
     about = About(
         "Lost plays by media",
         "Media with fewer plays than expected on the last settled day, by how many they lost. Of all lost: the part of "
-        "Lost plays that is this media's. A title opens the media.",
+        "Lost plays that is this video's. A title opens the video.",
         "short",
         _NO_MEDIA_DAY,
     )
@@ -327,7 +327,7 @@ def _trend() -> timeseries.Panel:
 def _winners() -> table.Panel:
     about = About(
         "Gained plays by media",
-        "Media with more plays than expected on the last settled day. A media is new if too few days with plays are "
+        "Media with more plays than expected on the last settled day. A video is new if too few days with plays are "
         "known to expect any.",
         "short",
         "Nothing to show: no media gained plays, or there is no day to compare now (see State)",
@@ -375,8 +375,8 @@ def _today_over_time() -> timeseries.Panel:
 def _top() -> table.Panel:
     about = About(
         "Top media",
-        "The media with most plays on the last settled day. Viewers are of one media each: they cannot be added up, "
-        "because who watched two would count twice. A title opens the media.",
+        "The media with most plays on the last settled day. Viewers are of one video each: they cannot be added up, "
+        "because who watched two would count twice. A title opens the video.",
         "short",
         "Nothing to show: there is no day to compare now (see State)",
     )
@@ -418,7 +418,7 @@ def _top() -> table.Panel:
 
 
 _CATEGORY_OF: Final = (
-    # Exporters that refresh metadata at different times may disagree about a media that has moved.
+    # Exporters that refresh metadata at different times may disagree about a video that has moved.
     "* on (account, media_id) group_left (category) topk by (account, media_id) "
     f"(1, group by (account, media_id, category) ({_METADATA}{{{_ACCOUNT}%s}}))"
 )

@@ -51,7 +51,7 @@ LOSS: Final = (
     Threshold(-0.05, "transparent"),
     Threshold(0.2, "green"),
 )
-"""A media's difference from its expected plays, as a share of them: half lost is red."""
+"""A video's difference from its expected plays, as a share of them: half lost is red."""
 VERDICT: Final = (*LOSS[:3], Threshold(-0.05, "green"))
 """The same where a colour is always shown."""
 OF_ALL: Final = (

@@ -103,7 +103,7 @@ class View:
         return f"max by (account) (last_over_time({selector}{past}))\nand on (account) {date}"
 
     def by_date(self, metric: str, *, final: bool) -> str:
-        """By date, a metric of one media, of days that are final or that may still change.
+        """By date, a metric of one video, of days that are final or that may still change.
 
         Of the days that are published now it is the newest value; of others, what Prometheus scraped last while the
         day was yesterday.
@@ -134,7 +134,7 @@ def _of_this_step(date: str) -> str:
 
 
 def titled(expr: str, titles: str) -> str:
-    """`expr` (one series per media, few of them) with the media's title, or its ID where the service gave none."""
+    """`expr` (one series per video, few of them) with the video's title, or its ID where the service gave none."""
     nameless = f'label_replace({expr} ^ 0, "title", "$1", "media_id", "(.*)")'
     known = f"topk by ({_MEDIA}) (1, {titles} and on ({_MEDIA}) {expr})"
     return f"{expr}\n* on ({_MEDIA}) group_left (title) (\n{known}\nor on ({_MEDIA}) {nameless}\n)"

@@ -49,9 +49,9 @@ def accounts() -> dict[str, list[Account]]:
         f"the account {page.MINUS}70 %": ("account", -0.70, ALL, _SHORT),
     }
     single = {
-        "a media removed": ("removal", -1.0),
-        f"a media {page.MINUS}80 %": ("media", -0.80),
-        f"a media {page.MINUS}60 %": ("media", -0.60),
+        "a video removed": ("removal", -1.0),
+        f"a video {page.MINUS}80 %": ("media", -0.80),
+        f"a video {page.MINUS}60 %": ("media", -0.60),
     }
     return {
         "none": [healthy(seed) for seed in range(6)],
