@@ -22,9 +22,9 @@ from exporter.core.model import (
     Slice,
 )
 from exporter.errors import ErrorKind, UpstreamError
-from exporter.vod.page_decoder import decode
 from exporter.vod.play_data import PLAY_DATA, PlayDataSource, parameters
 from exporter.vod.responses import RawResponse, decode_response
+from tests.vod.pages import decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,7 +57,7 @@ def raw(row: str) -> bytes:
     return f'{{"RequestId":"R","TotalCount":1,"QoeInfoList":[{{"MediaId":"m",{row}}}]}}'.encode()
 
 
-def refused(content: bytes, *, page: int | None = 1, media_id: str | None = None) -> UpstreamError:
+def refused(content: bytes, *, page: int = 1, media_id: str | None = None) -> UpstreamError:
     with pytest.raises(UpstreamError) as caught:
         decode(content, page=page, media_id=media_id)
     assert (caught.value.code, caught.value.kind) == ("malformed", ErrorKind.MALFORMED)
@@ -572,7 +572,7 @@ def test_the_sign_of_an_error_is_named(fields: dict[str, object], sign: str) -> 
 def test_an_error_that_must_be_repaired_is_an_error_still(content: bytes) -> None:
     response = RawResponse(200, {}, content)
     with pytest.raises(UpstreamError) as caught:
-        decode_response(response, PLAY_DATA, {"PageNo": "1", "PageSize": "100"}, now=0)
+        decode_response(response, PLAY_DATA, {"PageNo": "1", "PageSize": "100", "PlayDate": "20240322"}, now=0)
     assert caught.value.code in {"InternalError", "malformed"}
 
 
@@ -650,7 +650,7 @@ def test_a_value_that_is_not_json_costs_itself_alone_wherever_it_stands(value: s
     ],
 )
 def test_a_success_without_rows_is_an_empty_page(fields: dict[str, object]) -> None:
-    assert decode(body(**fields), page=1) == Page((), 0, "R")
+    assert decode(body(**fields), play_date="20261127") == Page((), 0, "R")
 
 
 @pytest.mark.parametrize(
@@ -824,7 +824,9 @@ async def test_media_and_order_are_parameters() -> None:
 
 async def test_page_must_match_the_request() -> None:
     with pytest.raises(UpstreamError, match="2 rows, but 1 were requested"):
-        PLAY_DATA.decode(body({"MediaId": "a"}, {"MediaId": "b"}), {"PageNo": "1", "PageSize": "1"})
+        PLAY_DATA.decode(
+            body({"MediaId": "a"}, {"MediaId": "b"}), {"PageNo": "1", "PageSize": "1", "PlayDate": "20240322"}
+        )
     source = PlayDataSource(Recorder())
     with pytest.raises(UpstreamError, match="PageNo is 1, but 2 was requested"):
         await source.page(DAY, page=2, page_size=100)
