@@ -32,7 +32,7 @@ PLACES: Final = (
         "    play_duration_per_viewer: int | float | None = None\n",
         "    likes: int | float | None = None\n",
     ),
-    ("exporter/core/publication_builder.py", "    fields = (row.plays, row.viewers,", " row.likes,"),
+    ("exporter/core/publication.py", "    fields = (row.plays, row.viewers,", " row.likes,"),
     (
         "exporter/vod/play_data.py",
         "    play_duration_per_viewer: _Plain | None = None\n",
