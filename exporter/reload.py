@@ -111,7 +111,7 @@ def discovery_jobs(daemon: Daemon, replica: ReplicaConfig) -> tuple[Job, ...]:
     searches = ((query, query.search) for query in replica.queries if query.dimensions)
     return (
         *(
-            Job(JobId(JobKind.SEARCH, query.name), search.every, partial(daemon.refresh_search, query))
+            Job(JobId(JobKind.SEARCH, query.name), search.every, partial(daemon.discovery.refresh_search, query))
             for query, search in searches
             if search is not None
         ),
@@ -120,7 +120,7 @@ def discovery_jobs(daemon: Daemon, replica: ReplicaConfig) -> tuple[Job, ...]:
             Job(
                 JobId(JobKind.METADATA, account),
                 min(rules.every, NEW_MEDIA_SECONDS),
-                partial(daemon.refresh_metadata, account),
+                partial(daemon.discovery.refresh_metadata, account),
             )
             for account, rules in replica.rules.metadata.items()
         ),
@@ -186,7 +186,7 @@ class Reloader:
 
     async def _reload(self) -> None:
         config = await run_in_daemon_thread(self._read, "reading the configuration")
-        replica = replica_config(config, self._daemon.replica.shard, self._daemon.found)
+        replica = replica_config(config, self._daemon.replica.shard, self._daemon.discovery.found)
         async with self._accounts.opened(replica.accounts) as accounts:
             changes = schedule_changes(self._daemon.replica, replica)
 

@@ -87,7 +87,7 @@ async def test_media_that_are_published_during_the_first_refresh_of_metadata_are
         replica_config(config, WHOLE), service.poller(), telemetry, lambda: service.now, discovery=discovery
     )
 
-    refreshed = asyncio.create_task(polling_daemon.refresh_metadata("main"))
+    refreshed = asyncio.create_task(polling_daemon.discovery.refresh_metadata("main"))
     await client.requested.wait()
     await polling_daemon.poll(polling_daemon.queries[0])
     assert polling_daemon.pending_queries() == []

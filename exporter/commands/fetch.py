@@ -88,10 +88,10 @@ async def _fetch(config: Config, environ: Mapping[str, str], console: Console, o
     async with app.assemble_daemon(config, app.Runtime(environ)) as exporter:
         with shown(console) as progress:
             await poll_all(exporter, progress)
-            await exporter.refresh_all_metadata()
+            await exporter.discovery.refresh_all_metadata()
         now, reports, publication = time.time(), exporter.reports(), exporter.publication()
         ended = results_by_slice(reports, publication, now)
-        problems = exporter.discovery_problems()
+        problems = exporter.discovery.problems()
         # Without the media of its search, a query is not polled: the problem says why.
         unsearched = {(problem.account, problem.what) for problem in problems}
         polled = [each for each in reports if (each.query.account, search_name(each.query.name)) not in unsearched]

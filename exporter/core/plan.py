@@ -84,6 +84,15 @@ def covers(query: Query, slice_: Slice, now: float) -> bool:
     )
 
 
+def known_queries(queries: Iterable[Query], known: Mapping[Slice, SliceData], now: float) -> frozenset[str]:
+    """Names of the queries of which any slice was completely polled before."""
+    return frozenset(
+        query.name
+        for query in queries
+        if any(data is not None and data.updated_at is not None for data in map(known.get, slices(query, now)))
+    )
+
+
 def requested_slices(queries: Iterable[Query], now: float) -> dict[Slice, tuple[Media, ...]]:
     """Every slice that any query covers at `now` (seconds since 1970), with the media that each of them wants."""
     wants: dict[Slice, tuple[Media, ...]] = {}

@@ -127,8 +127,8 @@ class ActionRun:
         """Everything runs once, beside each other."""
 
         async def catalogue() -> None:
-            await parts.daemon.refresh_search(parts.daemon.queries[1])
-            await parts.daemon.refresh_metadata("main")
+            await parts.daemon.discovery.refresh_search(parts.daemon.queries[1])
+            await parts.daemon.discovery.refresh_metadata("main")
 
         async def named(name: str, work: Awaitable[object]) -> None:
             _JOB.set(name)
