@@ -19,7 +19,7 @@ from exporter.exposition.text_format import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from exporter.core.publication import Publication, PublishedCategory, PublishedMedia, PublishedMetadata
+    from exporter.core.publication import PublishedCategory, PublishedMedia, PublishedMetadata
     from exporter.exposition.catalog import Metric
     from exporter.exposition.gzip_segments import DeflateSegment
 
@@ -66,13 +66,18 @@ class MediaSegments:
         self._categories: tuple[PublishedCategory, ...] = ()
         self._about_categories: list[DeflateSegment] = []
 
-    def update(self, publication: Publication) -> None:
+    def update(
+        self,
+        titles: tuple[PublishedMedia, ...],
+        metadata: tuple[PublishedMetadata, ...],
+        categories: tuple[PublishedCategory, ...],
+    ) -> None:
         """Replace what is rendered."""
-        self._titles.update(publication.media)
-        self._metadata.update(publication.metadata)
-        if publication.categories is not self._categories:
-            self._categories = publication.categories
-            text = b"".join(map(_category, self._categories))
+        self._titles.update(titles)
+        self._metadata.update(metadata)
+        if categories is not self._categories:
+            self._categories = categories
+            text = b"".join(map(_category, categories))
             self._about_categories = [compress_segment(text)] if text else []
 
     def families(self) -> Iterator[tuple[Metric, list[DeflateSegment]]]:

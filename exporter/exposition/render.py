@@ -76,7 +76,7 @@ class Renderer:
         """
         self._chunks = _chunks_of(self._chunks, publication.slices)
         self._settled_days = _chunks_of(self._settled_days, publication.settled_days)
-        self._media.update(publication)
+        self._media.update(publication.media, publication.metadata, publication.categories)
         return self._assembler.assemble(self._segments(publication.days))
 
     def _segments(self, days: Mapping[int, float]) -> Iterator[DeflateSegment | Sequence[bytes]]:
