@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
@@ -18,6 +19,7 @@ from exporter.errors import AccountPaused, QuotaExceeded, UpstreamError
 from exporter.exposition.cache import ExpositionCache
 from exporter.exposition.negotiation import Response, respond
 from exporter.exposition.render import Renderer
+from exporter.jobs import Job, poll_id
 from exporter.query_states import QueryStates
 from exporter.status.model import StatusInput, StatusSettings
 from exporter.unknown_media_report import UnknownMediaReport
@@ -120,6 +122,11 @@ class Daemon:
         self._unknown_media.set_queries(queries, self.poller.snapshot.slices.values())
         self.discovery.reconfigure(replica)
         self.telemetry.config_loaded(self._now())
+
+    def jobs(self, replica: ReplicaConfig) -> tuple[Job, ...]:
+        """The jobs that poll the queries of a replica, repeat their searches and refresh metadata."""
+        polls = (Job(poll_id(query.name), query.every, partial(self.poll, query)) for query in replica.queries)
+        return (*polls, *self.discovery.jobs(replica))
 
     async def poll(self, query: Query) -> Retry | None:
         """Poll a query, publish and store the result, and return when to retry; None after a success.

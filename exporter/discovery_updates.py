@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from exporter.core.retry import Retry
 from exporter.core.unknown_media import listed_ids
+from exporter.jobs import Job, JobId, JobKind
 from exporter.replica import replica_config
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from exporter.query_states import QueryStates
     from exporter.replica import Found, ReplicaConfig
 
+NEW_MEDIA_SECONDS: Final = 900.0
+"""Seconds between two checks for media without metadata."""
 # How soon metadata is requested again while the first polls have not ended.
 _FIRST_POLLS_SECONDS: Final = 5.0
 
@@ -58,6 +62,26 @@ class DiscoveryUpdates:
         self._telemetry.set_discovery(searches=searches, metadata=replica.rules.metadata)
         self._discovery.reconfigure(searches, {each.name: each.limits.calls_per_day for each in replica.accounts})
         self._apply()
+
+    def jobs(self, replica: ReplicaConfig) -> tuple[Job, ...]:
+        """The jobs that repeat the searches of a replica and refresh metadata."""
+        searches = ((query, query.search) for query in replica.queries if query.dimensions)
+        return (
+            *(
+                Job(JobId(JobKind.SEARCH, query.name), search.every, partial(self.refresh_search, query))
+                for query, search in searches
+                if search is not None
+            ),
+            *(
+                # More often than metadata becomes outdated: media that are published for the first time have none.
+                Job(
+                    JobId(JobKind.METADATA, account),
+                    min(rules.every, NEW_MEDIA_SECONDS),
+                    partial(self.refresh_metadata, account),
+                )
+                for account, rules in replica.rules.metadata.items()
+            ),
+        )
 
     @property
     def found(self) -> Found:

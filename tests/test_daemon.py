@@ -13,7 +13,7 @@ from exporter.core.sharding import WHOLE
 from exporter.daemon import Daemon
 from exporter.discovery.media_discovery import MediaDiscovery
 from exporter.exposition.telemetry import Telemetry
-from exporter.reload import poll_id
+from exporter.jobs import poll_id
 from exporter.replica import replica_config
 from exporter.vod.categories import CategoryPage
 from tests.core.fake_service import (
