@@ -201,7 +201,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         drawn.add_row(*(Text(_cell(value)) for value in row.values()))
     console = Console(file=sys.stdout, highlight=False)
-    if not sys.stdout.isatty():  # FORCE_COLOR makes no terminal of a pipe
+    if not sys.stdout.isatty():  # FORCE_COLOR does not make a pipe a terminal
         console.width = _UNLIMITED_WIDTH
     with console.capture() as capture:
         console.print(drawn)

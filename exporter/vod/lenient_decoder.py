@@ -67,7 +67,7 @@ def _page(
     problems = _Problems()
     total = _total(response, problems.note)
     if total is not None and listed and error_bodies.find(_beside_rows(body)):
-        # The rows are used; whether they are all of them is open.
+        # The rows are used, but may not be all.
         total = None
         problems.note("TotalCount", "beside an error", "")
     echoed = row_values.count(bytes(response.PageNo), "PageNo")
@@ -87,10 +87,9 @@ def _page(
 
 
 def _check_date(response: _UndecodedBody, play_date: str) -> None:
-    """Check that a response that names a date, which the API does not document, names the requested one.
+    """Check that the date of a response is the requested one, if it has any: none is documented. Raises ValueError.
 
-    A date with a time of day may be in UTC, where the day of UTC+8 begins the day before; it is ignored. Raises
-    ValueError.
+    A date with a time of day may be in UTC, where the day of UTC+8 begins the day before; it is ignored.
     """
     named = _DATE.fullmatch(response.PlayDate)
     if named is not None and (date := b"".join(named.groups()).decode()) != play_date:
@@ -186,7 +185,7 @@ def _parse(body: bytes) -> tuple[_UndecodedBody, bytes]:
         except RecursionError as error:
             raise error_bodies.malformed("the response is nested too deeply") from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            # The error in a text that the service did not send would mislead: report the one before.
+            # An error in a repaired text would mislead: report the last one in the original text.
             reason = _reason(error, repaired) if is_original_text else reason
     raise error_bodies.malformed(reason)
 
