@@ -64,7 +64,7 @@ def has_expected_plays(query: Query) -> bool:
 def unpublished_days(query: Query) -> tuple[int, ...]:
     """Days that a query polls only because expected plays need them; the nearest first.
 
-    They were yesterday once: after a first poll they are settled before they are needed.
+    Each was yesterday once: after the first poll, days settle before they are needed.
     """
     return tuple(ago for ago in DAYS_KEPT if ago not in query.days_ago) if has_expected_plays(query) else ()
 

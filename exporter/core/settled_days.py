@@ -114,8 +114,8 @@ def settled_day(day: SliceData, earlier: Mapping[int, SliceData], wants: Iterabl
 def is_settled(data: SliceData, before: SliceData | None, want: Media) -> bool:
     """Whether what is known of the wanted media is final; `before`: the day before.
 
-    Media that were never requested are ignored, and so are media that were added after the others had settled: `before`
-    has no record of them that is older. Otherwise they would hide the day until they settle, too.
+    Media that were never requested are ignored. So are media that were added to a query after the others had settled,
+    of which `before` has no older record: they would hide the day until they settle, too.
     """
     match want:
         case ByIds(ids):
