@@ -98,7 +98,7 @@ class DiscoveryUpdates:
         return self._discovery.problems({account.name: self._listed(account.name) for account in self.replica.accounts})
 
     async def with_media(self, query: Query) -> Query | UpstreamError:
-        """The query with the media of its search, after a first search if there is no result yet; or the error of that."""
+        """The query with the media of its search, which runs now if it has no result yet; or the error of that."""
         if query.search is None:
             return query
         failure = await self._discovery.ensure(query.account, query.name, query.search)
