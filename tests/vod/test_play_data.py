@@ -697,6 +697,8 @@ def test_a_valid_page_may_have_rows_without_a_title_and_titles_with_control_char
     )
     assert [each.title for each in decode(content.encode()).rows] == [None, '"', " "]
     assert [each.title for each in decode(content.replace("\x85", "").encode()).rows] == [None, '"', ""]
+    alone = json.dumps({"QoeInfoList": [{**row, "VideoTitle": "\x85"}]}, ensure_ascii=False)
+    assert [each.title for each in decode(alone.encode()).rows] == [" "]
     assert len(decode(body({"MediaId": "a"}, {"MediaId": "b"}), page_size=2).rows) == 2
 
 
