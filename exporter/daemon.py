@@ -198,7 +198,7 @@ class Daemon:
         """The state at this instant, for the status page."""
         snapshot, rules, publication = await self._exposition.source()
         # In a thread: process metrics are read from /proc.
-        metrics = await asyncio.to_thread(lambda: tuple(self.telemetry.collect()))
+        metrics = await asyncio.to_thread(lambda: tuple(self.telemetry.families.collect()))
         return StatusInput(
             version=__version__,
             now=self._now(),

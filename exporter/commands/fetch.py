@@ -132,7 +132,7 @@ def _requests(telemetry: Telemetry) -> str:
     """Numbers of attempts and errors: `9 requests sent, 6 failed (connect 6), 5 to be sent again`."""
     sent = again = 0
     failed: Counter[str] = Counter()
-    for sample in (sample for metric in telemetry.collect() for sample in metric.samples if sample.value):
+    for sample in (sample for metric in telemetry.families.collect() for sample in metric.samples if sample.value):
         match sample.name:
             case "aliyun_vod_api_requests_total":
                 sent += int(sample.value)

@@ -70,6 +70,9 @@ class MetricFamilies:
         """All metrics of the registry, without `_created` samples."""
         return without_created(self._registry.collect())
 
-    def encode(self, content_type: str, encode: Callable[[Collector], bytes]) -> DeflateSegment:
-        """All families and what is sampled, encoded for a content type by an encoder of the client library."""
+    def expose(self, content_type: str, encode: Callable[[Collector], bytes]) -> DeflateSegment:
+        """All families and what is sampled, encoded for a content type by an encoder of the client library.
+
+        Own counters are exact; what is sampled is at most one second old.
+        """
         return self._encoded.encode(content_type, encode)

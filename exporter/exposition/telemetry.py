@@ -18,14 +18,10 @@ from exporter.exposition.self_metrics import ErrorCodeLabels
 from exporter.safe_text import replace_surrogates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from prometheus_client import Metric
-    from prometheus_client.registry import Collector
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from exporter.core.player_query import PlayerView
     from exporter.errors import ErrorKind
-    from exporter.exposition.gzip_segments import DeflateSegment
 
 RESULTS: Final = tuple(PollResult)
 SAVINGS: Final = ("shared", "sweep", "settled")
@@ -47,6 +43,8 @@ class Telemetry:
     * `monotonic`: a clock in seconds; these three groups are collected at most once a second.
     * `log_lines_dropped`: returns the log lines dropped since the start; called equally often.
     * `player_views`: returns the state of players; called equally often.
+
+    `families` has them all.
     """
 
     def __init__(
@@ -61,7 +59,7 @@ class Telemetry:
         player_views: Callable[[], Sequence[PlayerView]] = tuple,
     ) -> None:
         registry = CollectorRegistry() if registry is None else registry
-        self._families = families = MetricFamilies(registry, monotonic)
+        self.families = families = MetricFamilies(registry, monotonic)
         self._codes = ErrorCodeLabels()
         self._accounts: frozenset[str] = frozenset()
         self._actions: frozenset[tuple[str, str]] = frozenset()
@@ -115,11 +113,11 @@ class Telemetry:
         names, queries = frozenset(accounts), frozenset(queries)
         actions = frozenset((account, action) for account in accounts for action in accounts[account])
         for account, action in self._actions - actions:
-            self._families.remove_everywhere(account=account, action=action)
+            self.families.remove_everywhere(account=account, action=action)
         for account in self._accounts - names:
-            self._families.remove_everywhere(account=account)
+            self.families.remove_everywhere(account=account)
         for query in self._queries - queries:
-            self._families.remove_everywhere(query=query)
+            self.families.remove_everywhere(query=query)
         for account, action in sorted(actions - self._actions):
             self._start_action(account, action, accounts[account][action])
         for account in sorted(names - self._accounts):
@@ -132,80 +130,80 @@ class Telemetry:
         """Apply the account and query of each search, and the accounts that export metadata; others lose series."""
         searches, metadata = frozenset(searches), frozenset(metadata)
         for account, query in self._searches - searches:
-            self._families.remove_everywhere(account=account, query=query)
+            self.families.remove_everywhere(account=account, query=query)
         for account, query in sorted(searches - self._searches):
             for change in DISCOVERY_CHANGES:
-                self._families.series(self._discovery_changes, account, query, change)
+                self.families.series(self._discovery_changes, account, query, change)
         for account in self._metadata_accounts - metadata:
-            self._families.remove(self._metadata_success, account=account)
+            self.families.remove(self._metadata_success, account=account)
         self._searches, self._metadata_accounts = searches, metadata
 
     def discovered(self, account: str, query: str, media: int, at: float, *, complete: bool) -> None:
         """A search has found `media` media, as of `at` (seconds since 1970)."""
-        self._families.series(self._discovered_media, account, query).set(media)
+        self.families.series(self._discovered_media, account, query).set(media)
         if complete:
-            self._families.series(self._discovery_success, account, query).set(at)
+            self.families.series(self._discovery_success, account, query).set(at)
 
     def discovery_changed(self, account: str, query: str, change: str, media: int) -> None:
         """A search has found `media` new media (`new`), or no longer found that many known ones (`gone`)."""
-        self._families.series(self._discovery_changes, account, query, change).inc(media)
+        self.families.series(self._discovery_changes, account, query, change).inc(media)
 
     def metadata_refreshed(self, account: str, at: float) -> None:
         """All metadata of an account was refreshed at `at` (seconds since 1970)."""
-        self._families.series(self._metadata_success, account).set(at)
+        self.families.series(self._metadata_success, account).set(at)
 
     def action_permitted(self, account: str, action: str, *, permitted: bool) -> None:
         """The last call of an optional action was permitted or refused."""
-        self._families.series(self._action_permitted, account, action).set(int(permitted))
+        self.families.series(self._action_permitted, account, action).set(int(permitted))
 
     def request_sent(self, account: str, action: str) -> None:
         """An attempt was sent to the API."""
-        self._families.series(self._requests, account, action).inc()
+        self.families.series(self._requests, account, action).inc()
 
     def request_failed(self, account: str, action: str, code: str, kind: ErrorKind) -> None:
         """An attempt failed with an error code of the API, or with one of ours where the API returned none."""
-        self._families.series(self._errors, account, action, self._codes.label(code), kind).inc()
+        self.families.series(self._errors, account, action, self._codes.label(code), kind).inc()
 
     def request_took(self, account: str, action: str, seconds: float) -> None:
         """An attempt ended after this many seconds, successful or not."""
-        self._families.series(self._request_seconds, account, action).observe(seconds)
+        self.families.series(self._request_seconds, account, action).observe(seconds)
 
     def retried(self, account: str, action: str) -> None:
         """A failed attempt is retried."""
-        self._families.series(self._retries, account, action).inc()
+        self.families.series(self._retries, account, action).inc()
 
     def rate_changed(self, account: str, per_second: float) -> None:
         """The current rate limit has changed, in requests per second."""
-        self._families.series(self._rate_limit, account).set(per_second)
+        self.families.series(self._rate_limit, account).set(per_second)
 
     def calls_remaining(self, account: str, calls: int | None) -> None:
         """This many calls are left today; None: the account has no daily quota, and so no series."""
         if calls is None:
-            self._families.remove(self._calls_remaining, account=account)
+            self.families.remove(self._calls_remaining, account=account)
         else:
-            self._families.series(self._calls_remaining, account).set(calls)
+            self.families.series(self._calls_remaining, account).set(calls)
 
     def calls_saved(self, account: str, reason: str, calls: int) -> None:
         """This many calls were avoided, for a reason of `SAVINGS`."""
-        self._families.series(self._calls_saved, account, reason).inc(calls)
+        self.families.series(self._calls_saved, account, reason).inc(calls)
 
     def invalid_values(self, account: str, field: str, times: int) -> None:
         """A response had `times` invalid values of a field (`FIELDS`)."""
-        self._families.series(self._invalid_values, account, field).inc(times)
+        self.families.series(self._invalid_values, account, field).inc(times)
 
     def poll_ended(self, query: str, result: str, *, seconds: float, ended_at: float, up: bool) -> None:
         """A poll ended at `ended_at` (seconds since 1970) after `seconds`, with a result of `RESULTS`."""
-        self._families.series(self._polls, query, result).inc()
-        self._families.series(self._poll_seconds, query).set(seconds)
-        self._families.series(self._up, query).set(int(up))
+        self.families.series(self._polls, query, result).inc()
+        self.families.series(self._poll_seconds, query).set(seconds)
+        self.families.series(self._up, query).set(int(up))
         if result == "success":
-            self._families.series(self._last_success, query).set(ended_at)
+            self.families.series(self._last_success, query).set(ended_at)
 
     def poll_skipped(self, query: str, *, up: bool | None = None) -> None:
         """A due poll was skipped; `up` is the new state of the query, None: unchanged."""
-        self._families.series(self._polls, query, "skipped").inc()
+        self.families.series(self._polls, query, "skipped").inc()
         if up is not None:
-            self._families.series(self._up, query).set(int(up))
+            self.families.series(self._up, query).set(int(up))
 
     def next_poll(self, query: str, at: float | None) -> None:
         """The next poll of the query starts at `at` (seconds since 1970); None: unknown, and so no series."""
@@ -217,53 +215,42 @@ class Telemetry:
 
     def published(self, series: int, dropped: int) -> None:
         """The number of media series that are exposed, and of those dropped because of `series_limit`."""
-        self._families.series(self._series).set(series)
-        self._families.series(self._series_dropped).set(dropped)
+        self.families.series(self._series).set(series)
+        self.families.series(self._series_dropped).set(dropped)
 
     def storage_failed(self) -> None:
         """A write to storage failed."""
-        self._families.series(self._storage_errors).inc()
+        self.families.series(self._storage_errors).inc()
 
     def config_loaded(self, at: float) -> None:
         """A configuration was loaded at `at` (seconds since 1970) and is in use."""
-        self._families.series(self._reload_successful).set(1)
-        self._families.series(self._reload_success).set(at)
+        self.families.series(self._reload_successful).set(1)
+        self.families.series(self._reload_success).set(at)
 
     def config_rejected(self) -> None:
         """A configuration was rejected; the previous one stays in use."""
-        self._families.series(self._reload_successful).set(0)
-
-    def collect(self) -> Iterator[Metric]:
-        """All own metrics as families of the client library, without `_created` samples."""
-        return self._families.collect()
-
-    def expose(self, content_type: str, encode: Callable[[Collector], bytes]) -> DeflateSegment:
-        """All own metrics, encoded for a content type by an encoder of the client library.
-
-        Own counters are exact; `process_*` and `python_gc_*` are at most one second old.
-        """
-        return self._families.encode(content_type, encode)
+        self.families.series(self._reload_successful).set(0)
 
     def _set_of_query(self, metric: Gauge, query: str, value: float | None) -> None:
         if value is None:
-            self._families.remove(metric, query=query)
+            self.families.remove(metric, query=query)
         else:
-            self._families.series(metric, query).set(value)
+            self.families.series(metric, query).set(value)
 
     def _start_action(self, account: str, action: str, codes: Mapping[str, ErrorKind]) -> None:
         for metric in (self._requests, self._request_seconds, self._retries):
-            self._families.series(metric, account, action)
+            self.families.series(metric, account, action)
         for code, kind in codes.items():
-            self._families.series(self._errors, account, action, code, kind)
+            self.families.series(self._errors, account, action, code, kind)
         self._codes.document(codes)
 
     def _start_account(self, account: str) -> None:
         for reason in SAVINGS:
-            self._families.series(self._calls_saved, account, reason)
+            self.families.series(self._calls_saved, account, reason)
         for field in FIELDS:
-            self._families.series(self._invalid_values, account, field)
+            self.families.series(self._invalid_values, account, field)
 
     def _start_query(self, query: str) -> None:
-        self._families.series(self._up, query)
+        self.families.series(self._up, query)
         for result in RESULTS:
-            self._families.series(self._polls, query, result)
+            self.families.series(self._polls, query, result)
