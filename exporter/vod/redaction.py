@@ -112,7 +112,7 @@ class _Beginnings:
 
 
 def _common(one: str, other: str) -> int:
-    """The length of the beginning that both have in common."""
+    """How many characters both begin with."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
