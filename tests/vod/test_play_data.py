@@ -294,6 +294,7 @@ def test_body_that_is_no_object(content: bytes) -> None:
     [
         (b'{"TotalCount":1', "the response is JSON that ends too early"),
         (b"<html>", "the response is HTML or XML, not JSON"),
+        (b" <html>", "the response is HTML or XML, not JSON"),
         (b'{"RequestId":"R","QoeInfoList":7}', "QoeInfoList is not a list"),
         (b"[]", "the response is JSON, but not an object"),
         (b" \n", "the response is empty"),
@@ -306,6 +307,17 @@ def test_an_unusable_response_is_an_error_with_a_reason(mark: bytes, content: by
     assert "byte" not in error.message
     assert "Expected" not in error.message
     assert error.request_id == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"x" * 65_536, "the response has 65579 bytes and no rows"),
+        (b"\xff", "the response has no rows, and other content that cannot be read"),
+    ],
+)
+def test_an_empty_response_with_a_text_that_is_not_searched_for_an_error_is_an_error(text: bytes, reason: str) -> None:
+    assert refused(b'{"TotalCount":0,"QoeInfoList":[],"Text":"' + text + b'"}').message == reason
 
 
 # From which depth on is Python's own business: 3.11 refuses 2,000, 3.13 does not, 3.14 skips over 200,000.
