@@ -132,7 +132,7 @@ def test_an_answer_that_cannot_be_believed_is_rejected(body: Any, message: str) 
 
 
 def test_no_rows_beside_text_that_is_not_utf8_are_an_error() -> None:
-    with pytest.raises(UpstreamError, match="^the response has no rows, and other content that cannot be read$"):
+    with pytest.raises(UpstreamError, match="and other content that cannot be read"):
         decode(b'{"DataList":[],"Text":"\xff"}', REQUESTED)
 
 
