@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
 
 _OK: Final = 200
-# So many look-ups of one name may be unfinished: some never return, and nothing can end their threads.
+# Look-ups of one name that have not returned: some never do, and nothing can end their threads.
 _MOST_LOOK_UPS: Final = 10
-# Addresses that come after their attempt has ended are used for this many seconds: with name servers or search domains
-# that do not respond, a look-up takes longer than an attempt, and often longer than all attempts of a poll.
+# Seconds for which addresses are good that came too late for the attempt: with name servers or search domains that do
+# not respond, each look-up takes longer than that, and often longer than all attempts of a poll.
 _LATE_SECONDS: Final = 300.0
 
 

@@ -11,8 +11,8 @@ from typing import Final
 # Descriptors reserved for connections to the API and for files that are open for a moment.
 _OTHER_DESCRIPTORS: Final = 8
 _FEWEST_CONNECTIONS: Final = 2
-# A connection is counted two iterations of the event loop after it was accepted, and one that is closed to make room
-# frees its descriptor one iteration later. Since Python 3.14 asyncio accepts one more in each iteration.
+# An accepted connection counts two iterations of the event loop later, and the one that is closed for it frees its
+# descriptor in the next. Since Python 3.14 asyncio accepts one more in each iteration.
 _ITERATIONS: Final = 3
 _ACCEPTED_BEYOND: Final = int(sys.version_info >= (3, 14))
 
@@ -55,8 +55,8 @@ def limits_for_process() -> ConnectionLimits:
     """Return the default limits, with fewer connections if the process may not open enough file descriptors.
 
     Raises the soft limit of file descriptors as far as needed and allowed, as Go's runtime does for Prometheus: the
-    usual 1,024 exist for programs that use select(). Connections get half of the descriptors, or fewer:
-    those that a burst takes before others are closed must leave some for the API.
+    usual 1,024 exist for programs that use select(). Connections get half of the descriptors, or what is left of them
+    beside those that are accepted before others are closed: otherwise none would be left for the API in a burst.
     """
     default = ConnectionLimits()
     wanted = 2 * default.connections
