@@ -23,9 +23,10 @@ from exporter.daemon import Daemon
 from exporter.discovery.media_discovery import MediaDiscovery
 from exporter.exposition.telemetry import Telemetry
 from exporter.gc_tuning import tune_interpreter
+from exporter.jobs import poll_id
 from exporter.key_file_watch import KeyFileWatch
 from exporter.player_polls import PlayerPolls
-from exporter.reload import Reloader, jobs, poll_id
+from exporter.reload import Reloader
 from exporter.replica import replica_config
 from exporter.scheduler import Scheduler
 from exporter.web.routes import routes
@@ -186,7 +187,8 @@ async def serve(
         opened = inherited(runtime.variables) if listen is None else bound(listen)
         sockets = prepared(stack.enter_context(opened))
         daemon, accounts, player = await stack.enter_async_context(assemble(config, runtime, storage_path, shard))
-        scheduler = Scheduler(jobs(daemon, player, daemon.replica), daemon.states)
+        jobs = (*daemon.jobs(daemon.replica), *player.jobs(daemon.replica))
+        scheduler = Scheduler(jobs, daemon.states)
         key_watch = KeyFileWatch(
             daemon.states.failed, accounts.keys_changed, lambda queries: scheduler.run_now(map(poll_id, queries))
         )

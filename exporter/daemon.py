@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
@@ -12,14 +13,14 @@ from exporter.called_actions import called_actions
 from exporter.core import plan
 from exporter.core.poll_report import PollReport, PollResult
 from exporter.core.publication_builder import publish
-from exporter.core.retry import Retry, RetryRules
-from exporter.core.unknown_media import listed_ids
-from exporter.errors import AccountPaused, QuotaExceeded
+from exporter.core.retry import RetryRules
+from exporter.discovery_updates import DiscoveryUpdates
+from exporter.errors import AccountPaused, QuotaExceeded, UpstreamError
 from exporter.exposition.cache import ExpositionCache
 from exporter.exposition.negotiation import Response, respond
 from exporter.exposition.render import Renderer
+from exporter.jobs import Job, poll_id
 from exporter.query_states import QueryStates
-from exporter.replica import replica_config
 from exporter.status.model import StatusInput, StatusSettings
 from exporter.unknown_media_report import UnknownMediaReport
 from exporter.vod.auth_breaker import OPEN_SECONDS
@@ -33,16 +34,14 @@ if TYPE_CHECKING:
     from exporter.core.player_query import PlayerView
     from exporter.core.poller import Poller
     from exporter.core.publication import Publication
-    from exporter.discovery.failure_log import DiscoveryProblem
+    from exporter.core.retry import Retry
     from exporter.discovery.media_discovery import MediaDiscovery
     from exporter.exposition.gzip_segments import GzipPayload
     from exporter.exposition.telemetry import Telemetry
-    from exporter.replica import Found, ReplicaConfig
+    from exporter.replica import ReplicaConfig
 
 # Every call has a timeout of its own. A poll that still takes a day hangs, and must not block its query forever.
 POLL_TIMEOUT_SECONDS: Final = 86_400.0
-# How soon metadata is requested again while the first polls have not ended.
-_FIRST_POLLS_SECONDS: Final = 5.0
 _RETRY_RULES: Final = RetryRules(OPEN_SECONDS, ATTEMPTS)
 
 _log = structlog.get_logger()
@@ -75,23 +74,36 @@ class Daemon:
         player_views: Callable[[], Sequence[PlayerView]] = tuple,
         poll_timeout: float = POLL_TIMEOUT_SECONDS,
     ) -> None:
-        self.replica = replica
         self.poller = poller
         self.telemetry = telemetry
         self._now = now
         self._store = store
-        self._discovery = discovery
+        self._media_discovery = discovery
         self._player_views = player_views
         self._poll_timeout = poll_timeout
-        self.states = QueryStates(telemetry, self.queries, self._restored_queries())
+        self.states = QueryStates(telemetry, replica.queries, self._restored(replica.queries))
         self._started_at = now()
         self._exposition: ExpositionCache[GzipPayload] = ExpositionCache(
             Renderer().render, replica.rules, snapshot=lambda: poller.snapshot, published=self._count_series, now=now
         )
+        self.discovery = DiscoveryUpdates(
+            replica,
+            discovery,
+            poller=poller,
+            exposition=self._exposition,
+            states=self.states,
+            telemetry=telemetry,
+            now=now,
+        )
         self._unknown_media = UnknownMediaReport(telemetry)
+        self._unknown_media.set_queries(self.queries, poller.snapshot.slices.values())
         self._series_counts = (0, 0)
-        self._apply_queries()
         telemetry.config_loaded(self._started_at)
+
+    @property
+    def replica(self) -> ReplicaConfig:
+        """The configuration of this replica, with the media that searches have found so far."""
+        return self.discovery.replica
 
     @property
     def queries(self) -> tuple[Query, ...]:
@@ -100,15 +112,21 @@ class Daemon:
 
     def reconfigure(self, replica: ReplicaConfig, sources: Mapping[str, PageSource]) -> None:
         """Apply a new configuration and keep the data. Polls of removed or changed queries must have ended."""
-        self.replica, config = replica, replica.config
-        self.states.reconfigure(self.queries, self._restored_queries())
-        self.poller.reconfigure(self.queries, sources, config.settlement)
+        config, queries = replica.config, replica.queries
+        self.states.reconfigure(queries, self._restored(queries))
+        self.poller.reconfigure(queries, sources, config.settlement)
         self._exposition.reconfigure(replica.rules)
         if self._store is not None:
             self._store.set_retention(config.storage.retention)
-        self.telemetry.set_targets(accounts=called_actions(config), queries=[query.name for query in self.queries])
-        self._apply_queries()
+        self.telemetry.set_targets(accounts=called_actions(config), queries=[query.name for query in queries])
+        self._unknown_media.set_queries(queries, self.poller.snapshot.slices.values())
+        self.discovery.reconfigure(replica)
         self.telemetry.config_loaded(self._now())
+
+    def jobs(self, replica: ReplicaConfig) -> tuple[Job, ...]:
+        """The jobs that poll the queries of a replica, repeat their searches and refresh metadata."""
+        polls = (Job(poll_id(query.name), query.every, partial(self.poll, query)) for query in replica.queries)
+        return (*polls, *self.discovery.jobs(replica))
 
     async def poll(self, query: Query) -> Retry | None:
         """Poll a query, publish and store the result, and return when to retry; None after a success.
@@ -137,79 +155,13 @@ class Daemon:
 
     async def _report(self, query: Query) -> PollReport:
         started_at = self._now()
-        if query.search is not None:
-            failure = await self._discovery.ensure(query.account, query.name, query.search)
-            if failure is not None:
-                skipped = isinstance(failure, AccountPaused | QuotaExceeded)
-                result = PollResult.SKIPPED if skipped else PollResult.FAILURE
-                return PollReport(query, started_at, self._now(), (), result)
-            self._apply_discovery()
-            query = next((each for each in self.queries if each.name == query.name), query)
-        with self._discovery.polling(query.account):
-            return await self.poller.poll(query)
-
-    @property
-    def found(self) -> Found:
-        """What searches have found so far."""
-        return self._discovery.found
-
-    async def refresh_search(self, query: Query) -> Retry | None:
-        """Search for the media of a query again, and return when to retry; None after a success."""
-        if query.search is None:
-            return None
-        retry = await self._discovery.refresh_search(query.account, query.name, query.search)
-        self._apply_discovery()
-        return retry
-
-    async def refresh_metadata(self, account: str) -> Retry | None:
-        """Refresh the metadata of the published media, and return when to retry; None after a success."""
-        rules = self.replica.rules.metadata.get(account)
-        if rules is None:
-            return None
-        # Media that the first polls publish meanwhile have no metadata yet.
-        more_to_come = bool(self.pending_queries())
-        media_ids = await self._media_with_metadata(account)
-        retry = await self._discovery.refresh_metadata(account, rules, media_ids, self._configured(account))
-        self._apply_discovery()
-        return retry or (Retry(self._now() + _FIRST_POLLS_SECONDS) if more_to_come else None)
-
-    async def refresh_all_metadata(self) -> None:
-        """Refresh the metadata of every account that is configured to have it, once."""
-        for account in self.replica.rules.metadata:
-            await self.refresh_metadata(account)
-
-    def discovery_problems(self) -> tuple[DiscoveryProblem, ...]:
-        """Searches and metadata refreshes whose last run failed, and configured media that do not exist."""
-        configured = {account.name: self._configured(account.name) for account in self.replica.accounts}
-        return self._discovery.problems(configured)
-
-    def _configured(self, account: str) -> frozenset[str]:
-        """The media IDs that queries of an account list."""
-        return frozenset(each for query in self.queries if query.account == account for each in listed_ids(query))
-
-    async def _media_with_metadata(self, account: str) -> frozenset[str]:
-        """The published media of an account that this replica exports metadata of, and those listed by ID."""
-        _, rules, publication = await self._exposition.source()
-        published = {media.media_id for media in publication.media if media.account == account}
-        return frozenset(each for each in published | self._configured(account) if rules.owns(account, each))
-
-    def _apply_discovery(self) -> None:
-        """Poll and publish the media that searches have found, and publish metadata."""
-        if self.poller.snapshot.metadata is not self._discovery.metadata:
-            self.poller.set_metadata(self._discovery.metadata)
-        replica = replica_config(self.replica.config, self.replica.shard, self._discovery.found)
-        if replica.queries != self.replica.queries:
-            self.replica = replica
-            self.poller.set_queries(self.queries)
-            self._exposition.reconfigure(replica.rules)
-
-    def _apply_queries(self) -> None:
-        """Pass the current queries to the parts that report on them or search for their media."""
-        self._unknown_media.set_queries(self.queries, self.poller.snapshot.slices.values())
-        searches = {(query.account, query.name): query.search for query in self.queries if query.search is not None}
-        self.telemetry.set_discovery(searches=searches, metadata=self.replica.rules.metadata)
-        self._discovery.reconfigure(searches, {each.name: each.limits.calls_per_day for each in self.replica.accounts})
-        self._apply_discovery()
+        found = await self.discovery.with_media(query)
+        if isinstance(found, UpstreamError):
+            skipped = isinstance(found, AccountPaused | QuotaExceeded)
+            result = PollResult.SKIPPED if skipped else PollResult.FAILURE
+            return PollReport(query, started_at, self._now(), (), result)
+        with self._media_discovery.polling(query.account):
+            return await self.poller.poll(found)
 
     async def persist(self, report: PollReport) -> None:
         """Write the polled slices to storage, if there is storage."""
@@ -246,7 +198,7 @@ class Daemon:
         """The state at this instant, for the status page."""
         snapshot, rules, publication = await self._exposition.source()
         # In a thread: process metrics are read from /proc.
-        metrics = await asyncio.to_thread(lambda: tuple(self.telemetry.collect()))
+        metrics = await asyncio.to_thread(lambda: tuple(self.telemetry.families.collect()))
         return StatusInput(
             version=__version__,
             now=self._now(),
@@ -260,21 +212,13 @@ class Daemon:
             snapshot=snapshot,
             publication=publication,
             unknown_media=self._unknown_media.current(),
-            metadata_failures=dict(self._discovery.failures),
+            metadata_failures=self.discovery.metadata_failures,
             player=tuple(self._player_views()),
             numbers=tuple(sample for metric in metrics for sample in metric.samples),
         )
 
-    def _restored_queries(self) -> frozenset[str]:
-        """The queries of which data for any slice was restored from storage."""
-        slices, now = self.poller.snapshot.slices, self._now()
-        return frozenset(
-            query.name
-            for query in self.queries
-            if any(
-                data is not None and data.updated_at is not None for data in map(slices.get, plan.slices(query, now))
-            )
-        )
+    def _restored(self, queries: Iterable[Query]) -> frozenset[str]:
+        return plan.known_queries(queries, self.poller.snapshot.slices, self._now())
 
     def _count_series(self, series: int, dropped: int) -> None:
         self.telemetry.published(series, dropped)

@@ -32,6 +32,11 @@ class JobId(NamedTuple):
         return f"{self.kind}/{self.name}"
 
 
+def poll_id(query: str) -> JobId:
+    """The ID of the job that polls a query."""
+    return JobId(JobKind.POLL, query)
+
+
 def parse_job_id(text: str) -> JobId:
     """The ID that `str` has formatted; a name may contain slashes, too."""
     kind, _, name = text.partition("/")

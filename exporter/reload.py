@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from exporter.accounts import same_connection, same_identity
 from exporter.errors import ExporterError, StartError
-from exporter.jobs import Job, JobId, JobKind
+from exporter.jobs import poll_id
 from exporter.player_polls import changed_jobs
 from exporter.replica import replica_config
 from exporter.single_flight import SharedRun
@@ -25,11 +24,9 @@ if TYPE_CHECKING:
     from exporter.config.accounts import AccountSettings
     from exporter.config.schema import Config
     from exporter.daemon import Daemon
+    from exporter.jobs import Job, JobId
     from exporter.player_polls import PlayerPolls
     from exporter.replica import ReplicaConfig
-
-NEW_MEDIA_SECONDS: Final = 900.0
-"""Seconds between two checks for media without metadata."""
 
 _log = structlog.get_logger()
 
@@ -84,47 +81,12 @@ def schedule_changes(old: ReplicaConfig, new: ReplicaConfig) -> ScheduleChanges:
     )
 
 
-def jobs(daemon: Daemon, player: PlayerPolls, replica: ReplicaConfig) -> tuple[Job, ...]:
-    """The jobs that poll the queries and player queries of a replica, repeat searches and refresh metadata."""
-    return (
-        *(Job(poll_id(query.name), query.every, partial(daemon.poll, query)) for query in replica.queries),
-        *discovery_jobs(daemon, replica),
-        *player.jobs(replica),
-    )
-
-
 def _differing_accounts(
     old: ReplicaConfig, new: ReplicaConfig, same: Callable[[AccountSettings, AccountSettings], bool]
 ) -> set[str]:
     """The accounts of both that differ in the respect that `same` compares."""
     before, after = ({account.name: account for account in each.accounts} for each in (old, new))
     return {name for name in before.keys() & after.keys() if not same(before[name], after[name])}
-
-
-def poll_id(query: str) -> JobId:
-    """The ID of the job that polls a query."""
-    return JobId(JobKind.POLL, query)
-
-
-def discovery_jobs(daemon: Daemon, replica: ReplicaConfig) -> tuple[Job, ...]:
-    """The jobs that repeat searches and refresh metadata."""
-    searches = ((query, query.search) for query in replica.queries if query.dimensions)
-    return (
-        *(
-            Job(JobId(JobKind.SEARCH, query.name), search.every, partial(daemon.refresh_search, query))
-            for query, search in searches
-            if search is not None
-        ),
-        *(
-            # More often than metadata becomes outdated: media that are published for the first time have none.
-            Job(
-                JobId(JobKind.METADATA, account),
-                min(rules.every, NEW_MEDIA_SECONDS),
-                partial(daemon.refresh_metadata, account),
-            )
-            for account, rules in replica.rules.metadata.items()
-        ),
-    )
 
 
 def discovery_changed(old: ReplicaConfig, new: ReplicaConfig) -> bool:
@@ -186,7 +148,7 @@ class Reloader:
 
     async def _reload(self) -> None:
         config = await run_in_daemon_thread(self._read, "reading the configuration")
-        replica = replica_config(config, self._daemon.replica.shard, self._daemon.found)
+        replica = replica_config(config, self._daemon.replica.shard, self._daemon.discovery.found)
         async with self._accounts.opened(replica.accounts) as accounts:
             changes = schedule_changes(self._daemon.replica, replica)
 
@@ -200,13 +162,13 @@ class Reloader:
             due = changes.due | self._daemon.states.auth_failed()
             due &= {query.name for query in replica.queries}
             # Searches and metadata are restarted: their account, its client or their conditions may have changed.
-            discovery = {job.id for job in discovery_jobs(self._daemon, replica)}
+            discovery = {job.id for job in self._daemon.discovery.jobs(replica)}
             reconnected = _differing_accounts(self._daemon.replica, replica, same_connection)
             player_interrupted, player_due = changed_jobs(self._daemon.replica, replica, reconnected)
             interrupted = {*map(poll_id, changes.interrupted), *discovery, *player_interrupted}
             due_jobs = {*map(poll_id, due), *player_due}
             if discovery_changed(self._daemon.replica, replica):
                 due_jobs |= discovery
-            all_jobs = jobs(self._daemon, self._player, replica)
+            all_jobs = (*self._daemon.jobs(replica), *self._player.jobs(replica))
             await self._polling.reconfigure(all_jobs, interrupted=interrupted, due=due_jobs, swap=swap)
         _log.info("configuration reloaded", queries=len(replica.queries), polled_now=",".join(sorted(due)))

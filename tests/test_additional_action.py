@@ -170,7 +170,7 @@ class Harness:
     def counted(self, name: str, **labels: str) -> dict[str, float]:
         """The sums of a metric by action."""
         found: dict[str, float] = {}
-        for metric in self.telemetry.collect():
+        for metric in self.telemetry.families.collect():
             for sample in metric.samples:
                 if sample.name == name and labels.items() <= sample.labels.items():
                     action = sample.labels["action"]

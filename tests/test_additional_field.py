@@ -32,9 +32,9 @@ PLACES: Final = (
         "    play_duration_per_viewer: int | float | None = None\n",
         "    likes: int | float | None = None\n",
     ),
-    ("exporter/core/publication_builder.py", "    fields = (row.plays, row.viewers,", " row.likes,"),
+    ("exporter/core/publication.py", "    fields = (row.plays, row.viewers,", " row.likes,"),
     (
-        "exporter/vod/page_decoder.py",
+        "exporter/vod/play_data.py",
         "    play_duration_per_viewer: _Plain | None = None\n",
         "    likes: _Plain | None = None\n",
     ),
@@ -44,7 +44,7 @@ PLACES: Final = (
         '        _play("likes", "aliyun_vod_media_likes", "Number of likes of the media on the play date"),\n',
     ),
 )
-TESTS: Final = ("core/test_fields.py", "exposition/examples.py")
+TESTS: Final = ("core/test_fields.py", "exposition/examples.py", "vod/pages.py")
 
 
 @pytest.fixture(scope="module")

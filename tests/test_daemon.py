@@ -13,7 +13,7 @@ from exporter.core.sharding import WHOLE
 from exporter.daemon import Daemon
 from exporter.discovery.media_discovery import MediaDiscovery
 from exporter.exposition.telemetry import Telemetry
-from exporter.reload import poll_id
+from exporter.jobs import poll_id
 from exporter.replica import replica_config
 from exporter.vod.categories import CategoryPage
 from tests.core.fake_service import (
@@ -87,7 +87,7 @@ async def test_media_that_are_published_during_the_first_refresh_of_metadata_are
         replica_config(config, WHOLE), service.poller(), telemetry, lambda: service.now, discovery=discovery
     )
 
-    refreshed = asyncio.create_task(polling_daemon.refresh_metadata("main"))
+    refreshed = asyncio.create_task(polling_daemon.discovery.refresh_metadata("main"))
     await client.requested.wait()
     await polling_daemon.poll(polling_daemon.queries[0])
     assert polling_daemon.pending_queries() == []

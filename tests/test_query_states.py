@@ -9,9 +9,8 @@ from structlog.testing import capture_logs
 from exporter.core.model import RowProblem, Slice
 from exporter.core.poll_report import PollReport, PollResult, SliceOutcome
 from exporter.errors import ErrorKind, QuotaExceeded, UpstreamError
-from exporter.jobs import JobId, JobKind
+from exporter.jobs import JobId, JobKind, poll_id
 from exporter.query_states import QueryStates
-from exporter.reload import poll_id
 from tests.core.fake_service import ALL, NOON, YESTERDAY, everything, failure, query
 
 A, B = query(everything, "a"), query(everything, "b")

@@ -11,8 +11,7 @@ import pytest
 
 from exporter.core.retry import Retry
 from exporter.errors import StartError
-from exporter.jobs import Job, JobId
-from exporter.reload import poll_id
+from exporter.jobs import Job, JobId, poll_id
 from exporter.scheduler import MAX_JITTER_SECONDS, WATCH_SECONDS, Scheduler
 from tests.core.fake_service import everything, query
 from tests.virtual_time import SettableClock, in_virtual_time

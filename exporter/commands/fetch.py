@@ -88,10 +88,10 @@ async def _fetch(config: Config, environ: Mapping[str, str], console: Console, o
     async with app.assemble_daemon(config, app.Runtime(environ)) as exporter:
         with shown(console) as progress:
             await poll_all(exporter, progress)
-            await exporter.refresh_all_metadata()
+            await exporter.discovery.refresh_all_metadata()
         now, reports, publication = time.time(), exporter.reports(), exporter.publication()
         ended = results_by_slice(reports, publication, now)
-        problems = exporter.discovery_problems()
+        problems = exporter.discovery.problems()
         # Without the media of its search, a query is not polled: the problem says why.
         unsearched = {(problem.account, problem.what) for problem in problems}
         polled = [each for each in reports if (each.query.account, search_name(each.query.name)) not in unsearched]
@@ -132,7 +132,7 @@ def _requests(telemetry: Telemetry) -> str:
     """Numbers of attempts and errors: `9 requests sent, 6 failed (connect 6), 5 to be sent again`."""
     sent = again = 0
     failed: Counter[str] = Counter()
-    for sample in (sample for metric in telemetry.collect() for sample in metric.samples if sample.value):
+    for sample in (sample for metric in telemetry.families.collect() for sample in metric.samples if sample.value):
         match sample.name:
             case "aliyun_vod_api_requests_total":
                 sent += int(sample.value)
@@ -201,7 +201,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         drawn.add_row(*(Text(_cell(value)) for value in row.values()))
     console = Console(file=sys.stdout, highlight=False)
-    if not sys.stdout.isatty():  # FORCE_COLOR makes no terminal of a pipe
+    if not sys.stdout.isatty():  # FORCE_COLOR does not make a pipe a terminal
         console.width = _UNLIMITED_WIDTH
     with console.capture() as capture:
         console.print(drawn)

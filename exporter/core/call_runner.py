@@ -11,6 +11,8 @@ from exporter.core.plan import PAGE_SIZE
 from exporter.errors import ErrorKind, NotReady, RequestSkipped, UpstreamError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from exporter.core.call_planner import CallPlanner
     from exporter.core.model import Measure, Page, Slice
 
@@ -73,28 +75,26 @@ class _CallRunner:
             self.calls += 1
             self._in_flight[me] = request
             try:
-                response = await self._request(request)
-            finally:
-                self._in_flight.pop(me, None)
-            self._report(request, response)
+                try:
+                    page = await self._page(request)
+                finally:
+                    self._in_flight.pop(me, None)
+            except UpstreamError as error:
+                self._planner.on_error(request, error, aborts_slice=aborts_slice(error))
+            else:
+                self._planner.on_page(request, page)
+            self._cancel_unneeded()
             request = self._planner.next()
             self.start_ready(group)
 
-    def _report(self, request: MediaRequest | PageRequest, response: Page | UpstreamError) -> None:
-        if isinstance(response, UpstreamError):
-            self._planner.on_error(request, response, aborts_slice=aborts_slice(response))
-        else:
-            self._planner.on_page(request, response)
-        for task in [task for task, pending in self._in_flight.items() if not self._planner.still_needed(pending)]:
+    def _page(self, request: MediaRequest | PageRequest) -> Awaitable[Page]:
+        match request:
+            case MediaRequest(media_id):
+                return self._source.page(self._slice, page=1, page_size=PAGE_SIZE, media_id=media_id)
+            case PageRequest(by, number, size):
+                return self._source.page(self._slice, page=number, page_size=size, order_by=by)
+
+    def _cancel_unneeded(self) -> None:
+        for task in [task for task, request in self._in_flight.items() if not self._planner.still_needed(request)]:
             del self._in_flight[task]
             task.cancel()
-
-    async def _request(self, request: MediaRequest | PageRequest) -> Page | UpstreamError:
-        try:
-            match request:
-                case MediaRequest(media_id):
-                    return await self._source.page(self._slice, page=1, page_size=PAGE_SIZE, media_id=media_id)
-                case PageRequest(by, number, size):
-                    return await self._source.page(self._slice, page=number, page_size=size, order_by=by)
-        except UpstreamError as error:
-            return error

@@ -73,7 +73,7 @@ def merge_observation(
     changed: set[str] = set()
     late: set[str] = set()  # media whose row changed or disappeared after the day could be final
     records: dict[str, MediaRecord] = {}
-    # 50,000 records share two or three objects: by the identity of the one before, and whether the row is the same.
+    # 50,000 records share two or three of them: by the identity of the previous one, and whether the row is the same.
     shared: dict[tuple[int, bool], Freshness] = {}
     unlisted = before.unlisted_record
     for media_id, row in rows.items():

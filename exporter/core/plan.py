@@ -64,7 +64,7 @@ def has_expected_plays(query: Query) -> bool:
 def unpublished_days(query: Query) -> tuple[int, ...]:
     """Days that a query polls only because expected plays need them; the nearest first.
 
-    They were yesterday once: after a first poll they are settled before they are needed.
+    Each was yesterday once: after the first poll, days settle before they are needed.
     """
     return tuple(ago for ago in DAYS_KEPT if ago not in query.days_ago) if has_expected_plays(query) else ()
 
@@ -81,6 +81,15 @@ def covers(query: Query, slice_: Slice, now: float) -> bool:
         slice_.account == query.account
         and slice_.dimensions in query.dimensions
         and (ago in query.days_ago or ago in unpublished_days(query))
+    )
+
+
+def known_queries(queries: Iterable[Query], known: Mapping[Slice, SliceData], now: float) -> frozenset[str]:
+    """Names of the queries of which any slice was completely polled before."""
+    return frozenset(
+        query.name
+        for query in queries
+        if any(data is not None and data.updated_at is not None for data in map(known.get, slices(query, now)))
     )
 
 

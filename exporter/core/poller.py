@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from exporter.core.call_runner import PageSource
     from exporter.core.media_details import AccountMetadata
-    from exporter.core.merge import SliceObservation
     from exporter.core.model import Dimensions, Query, Slice, SliceData
     from exporter.core.play_dates import Settlement
     from exporter.errors import UpstreamError
@@ -183,7 +182,7 @@ class Poller:
             # A failure of what another query needs must not affect this one; the other will report it.
             if planner.aborted and others and not any(map(aborts_slice, planner.errors)) and planner.restrict_to(own):
                 calls += await run_calls(source, slice_, planner)
-            await self._merge_from(planner, slice_)
+            await self._merge(planner, slice_)
             errors = planner.errors
             if planner.short_by and (own.everything or others.everything):
                 self._incomplete[slice_] = self._now(), planner.short_by
@@ -193,15 +192,24 @@ class Poller:
             has_rows = (own.everything or bool(own.tops)) and planner.has_pages and not planner.discarded
             return self._outcome(slice_, planner, errors, answered=not errors or missing != own.ids or has_rows)
 
-    async def _merge_from(self, planner: CallPlanner, slice_: Slice) -> None:
-        """Merge all that was returned: a failed media or page must not hide the others."""
+    async def _merge(self, planner: CallPlanner, slice_: Slice) -> None:
+        """Merge all that was returned: a failed media or page must not hide the others.
+
+        A large observation is merged in a thread; the slice's lock is held, so no other merge interferes.
+        """
         if planner.discarded or (planner.aborted and not planner.has_pages):
             return
         observation, known = planner.observation(self._now()), self._known.get(slice_)
-        if observation.rows or not planner.errors:
-            if planner.inconsistent or (known is not None and observation.total not in {None, known.total}):
-                self._counted_since[slice_] = observation.at
-            await self._merge(slice_, observation)
+        if planner.errors and not observation.rows:
+            return
+        if planner.inconsistent or (known is not None and observation.total not in {None, known.total}):
+            self._counted_since[slice_] = observation.at
+        arguments = known, slice_, observation, self._settlement
+        in_thread = len(observation.rows) > INLINE_ROWS
+        data = self._known[slice_] = (
+            await asyncio.to_thread(merge_observation, *arguments) if in_thread else merge_observation(*arguments)
+        )
+        self._remember_total(data)
 
     def _earlier(self, slice_: Slice, plan: FetchPlan) -> EarlierRows:
         """Rows of earlier polls that a listing may leave out, if the day can be final."""
@@ -251,12 +259,3 @@ class Poller:
             self._known_totals[key] = max(
                 self._known_totals.get(key, (data.slice.play_date, 0)), (data.slice.play_date, data.total)
             )
-
-    async def _merge(self, slice_: Slice, observation: SliceObservation) -> None:
-        """Merge an observation, a large one in a thread; the slice's lock is held, so no other merge interferes."""
-        arguments = self._known.get(slice_), slice_, observation, self._settlement
-        in_thread = len(observation.rows) > INLINE_ROWS
-        data = self._known[slice_] = (
-            await asyncio.to_thread(merge_observation, *arguments) if in_thread else merge_observation(*arguments)
-        )
-        self._remember_total(data)

@@ -30,6 +30,14 @@ class PublishedSlice:
     ready: bool
 
 
+def row_series(row: PlayRow | None) -> int:
+    """The number of series of a row: a zero has no per-viewer series, a field that is not given has none."""
+    if row is None:
+        return 3
+    fields = (row.plays, row.viewers, row.plays_per_viewer, row.play_duration, row.play_duration_per_viewer)
+    return len(fields) - fields.count(None)
+
+
 @dataclass(frozen=True, slots=True)
 class SettledPlays:
     """Plays of a video on a settled day, the plays expected (None: not known), and its title and length then."""
@@ -51,11 +59,6 @@ class SettledDay:
 
     slice: Slice
     rows: Mapping[str, SettledPlays]
-
-    @property
-    def series(self) -> int:
-        """The number of media series."""
-        return sum(row.series for row in self.rows.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,25 +1,22 @@
-"""Builds the publication of a snapshot: covered days, wanted media with zeros, nothing stale, within `series_limit`."""
+"""Builds the publication of a snapshot: covered days, wanted media with zeros, nothing stale."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from exporter.core import play_dates
-from exporter.core.media_info import MediaInfoIndex, media_series
+from exporter.core.media_info import MediaInfoIndex
 from exporter.core.metadata import MetadataPublisher
 from exporter.core.model import ByIds, Everything, Freshness, Top
 from exporter.core.plan import requested_slices
-from exporter.core.publication import Publication, PublishedSlice, SettledDay
+from exporter.core.publication import Publication, PublishedSlice, row_series
+from exporter.core.series_limit import limited
 from exporter.core.settled_days import SettledDayFinder, wants_by_filters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from exporter.core.model import Dimensions, Media, PlayRow, Ranking, Slice, SliceData, Snapshot
-    from exporter.core.publication import PublicationRules, PublishedMedia, PublishedMetadata
-
-Shown = TypeVar("Shown", PublishedSlice, SettledDay)
+    from exporter.core.publication import PublicationRules
 
 
 def publish(snapshot: Snapshot, rules: PublicationRules, now: float) -> Publication:
@@ -55,30 +52,21 @@ class PublicationBuilder:
             finder.update(snapshot.slices)
         days = tuple(finder.day for finder in self._finders.values() if finder.day is not None)
         self._media_info.update((*slices, *days))
-        media = self._media_info.media
-        self._metadata.update(media, snapshot.metadata, rules)
-        metadata = self._metadata.media
-        series = sum(view.series for view in views) + sum(day.series for day in days) + self._media_info.series
-        series += self._metadata.series
-        dropped = 0
-        if series > rules.series_limit:
-            kept, series, dropped = _limit(slices, days, (media, metadata), rules.series_limit)
-            slices = tuple(_only_media(published, kept) for published in slices)
-            days = tuple(_only_media(day, kept) for day in days)
-            media = tuple(each for each in media if (each.account, each.media_id) in kept)
-            metadata = tuple(each for each in metadata if (each.account, each.media_id) in kept)
-        return Publication(
+        self._metadata.update(self._media_info.media, snapshot.metadata, rules)
+        of_rows = sum(view.series for view in views) + sum(finder.series for finder in self._finders.values())
+        publication = Publication(
             slices=slices,
-            media=media,
+            media=self._media_info.media,
             days=self._days,
-            series=series,
-            dropped=dropped,
+            series=of_rows + self._media_info.series + self._metadata.series,
+            dropped=0,
             valid_from=play_dates.start(play_dates.today(now)),
             valid_until=min([until, *(view.expires for view in views)]),
             settled_days=days,
-            metadata=metadata,
+            metadata=self._metadata.media,
             categories=self._metadata.categories,
         )
+        return publication if publication.series <= rules.series_limit else limited(publication, rules.series_limit)
 
     def _begin(self, rules: PublicationRules, now: float, until: float) -> None:
         """Set up the covered slices, on a new day or with new rules."""
@@ -146,7 +134,7 @@ class _SliceView:
         if before is not None and before.rows == self.rows:
             self.rows, self.series = before.rows, before.series
         else:
-            self.series = sum(map(_row_series, self.rows.values()))
+            self.series = sum(map(row_series, self.rows.values()))
         self.published = self._shown(before, settled=settled) if fresh else None
 
     def is_current(self, data: SliceData, wants: tuple[Media, ...], stale_after: float, now: float) -> bool:
@@ -209,51 +197,3 @@ class _SliceView:
             return False
         self.expires = min(self.expires, stale_at)
         return True
-
-
-def _limit(
-    slices: Iterable[PublishedSlice],
-    settled_days: Iterable[SettledDay],
-    media: tuple[Iterable[PublishedMedia], Iterable[PublishedMetadata]],
-    series_limit: int,
-) -> tuple[set[tuple[str, str]], int, int]:
-    """The media that fit under the limit, most played or expected first, and the numbers of series kept and dropped.
-
-    A video keeps all its series or none, so that those published can be compared across days.
-    """
-    titles, metadata = media
-    series = {(each.account, each.media_id): media_series(each) for each in titles}
-    for about in metadata:
-        series[about.account, about.media_id] += about.series
-    plays: dict[tuple[str, str], int | float] = dict.fromkeys(series, 0)
-    for published in slices:
-        for media_id, row in published.rows.items():
-            key = published.slice.account, media_id
-            series[key] += _row_series(row)
-            plays[key] = max(plays[key], (row.plays if row else None) or 0)
-    for day in settled_days:
-        for media_id, settled in day.rows.items():
-            key = day.slice.account, media_id
-            series[key] += settled.series
-            plays[key] = max(plays[key], settled.plays, settled.expected or 0)
-    kept: set[tuple[str, str]] = set()
-    total = kept_series = 0
-    for key in sorted(series, key=lambda key: (-plays[key], key)):
-        total += series[key]
-        if total <= series_limit:
-            kept.add(key)
-            kept_series = total
-    return kept, kept_series, total - kept_series
-
-
-def _row_series(row: PlayRow | None) -> int:
-    """The number of series of a row: a zero has no per-viewer series, a field that is not given has none."""
-    if row is None:
-        return 3
-    fields = (row.plays, row.viewers, row.plays_per_viewer, row.play_duration, row.play_duration_per_viewer)
-    return len(fields) - fields.count(None)
-
-
-def _only_media(published: Shown, kept: set[tuple[str, str]]) -> Shown:
-    account = published.slice.account
-    return replace(published, rows={m: row for m, row in published.rows.items() if (account, m) in kept})

@@ -40,12 +40,14 @@ def wants_by_filters(queries: Iterable[Query]) -> dict[tuple[str, Dimensions], t
 class SettledDayFinder:
     """Finds the last settled day of one account and filters; reads only slices that have changed.
 
-    `day`: None while no day is settled together with those before it that its expectation needs.
+    * `day`: None while no day is settled together with those before it that its expectation needs.
+    * `series`: the number of its media series.
     """
 
     def __init__(self, account: str, dimensions: Dimensions, wants: tuple[Media, ...]) -> None:
         self.wants = wants
         self.day: SettledDay | None = None
+        self.series = 0
         self._account = account
         self._dimensions = dimensions
         self._slices: dict[int, Slice] = {}
@@ -66,9 +68,10 @@ class SettledDayFinder:
                 if not self._sources or any(map(is_not, sources, self._sources)):
                     day = settled_day(sources[0], dict(zip(DAYS_USED, sources[1:], strict=True)), self.wants)
                     self.day = self.day if day == self.day else day
+                    self.series = sum(row.series for row in day.rows.values())
                     self._sources = sources
                 return
-        self.day, self._sources = None, ()
+        self.day, self.series, self._sources = None, 0, ()
 
     def _settled(self, known: Mapping[Slice, SliceData], days_ago: Iterable[int]) -> tuple[SliceData, ...]:
         """The data of these days; empty unless all of them are settled."""
@@ -111,8 +114,8 @@ def settled_day(day: SliceData, earlier: Mapping[int, SliceData], wants: Iterabl
 def is_settled(data: SliceData, before: SliceData | None, want: Media) -> bool:
     """Whether what is known of the wanted media is final; `before`: the day before.
 
-    Media that were never requested are ignored, and so are media that were added after the others had settled: `before`
-    has no record of them that is older. Otherwise they would hide the day until they settle, too.
+    Media that were never requested are ignored. So are media that were added to a query after the others had settled,
+    of which `before` has no older record: they would hide the day until they settle, too.
     """
     match want:
         case ByIds(ids):

@@ -14,6 +14,7 @@ import yaml
 
 from exporter.documents import lookalikes
 from exporter.documents.env_vars import is_unicode
+from exporter.documents.yaml_syntax import advice_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,33 +32,6 @@ _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _MOST_VALUES: Final = 250_000
 _DEEPEST: Final = 50
 _LINE_BREAK: Final = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
-
-# The beginnings of PyYAML's messages → what the operator can do. Names are left out: an unquoted secret may look like
-# an anchor.
-_SYNTAX: Final[Mapping[str, str]] = {
-    "found character '\\t'": "a tab is not allowed here; use spaces",
-    "found character": "a value that begins with this character must be in quotes",
-    "mapping values are not allowed here": "a second `: ` on the line, or wrong indentation; put the value in quotes",
-    "expected ',' or": "a syntax error in a list or mapping; a value with brackets, braces or commas must be in quotes",
-    "expected the node content": "a value is missing, or a bracket is not closed",
-    "expected <block end>": "the indentation does not match the lines above",
-    "could not find expected ':'": "`name: value` was expected; a colon needs a space after it",
-    "found unexpected end of stream": "a quote is not closed",
-    "found undefined alias": "`*` refers to an anchor, and there is none of this name; put the value in quotes",
-    "second occurrence": "`&` begins an anchor, and this one is defined twice; put the value in quotes",
-    "found undefined tag handle": "tags (`!`) are not allowed here; put the value in quotes",
-    "but found another document": "only one document is allowed; remove the line `---`",
-    "expected '<document start>'": "`name: value` was expected",
-    "sequence entries are not allowed here": "a list must begin on a line of its own, or be written [a, b]",
-    "mapping keys are not allowed here": "a value that begins with `? ` must be in quotes",
-    "found unknown escape character": "write each backslash twice, or put the value in single quotes",
-    "expected escape sequence": "write each backslash twice, or put the value in single quotes",
-    "found unexpected document separator": "a quote is not closed before the line `---`",
-    "found incompatible YAML document": "remove the line `%YAML`",
-    "found duplicate anchor": "`&` begins an anchor, and this one is defined twice; put the value in quotes",
-}
-# PyYAML's own texts are not shown: they may quote a character of a secret.
-_OTHER_SYNTAX: Final = "a value with special characters must be in quotes"
 
 
 _CIRCLE: Final = "an anchor refers to itself"
@@ -130,7 +104,7 @@ def compose(text: str) -> yaml.Node | YamlError | None:
     except yaml.MarkedYAMLError as error:
         place = position(error.problem_mark or error.context_mark)
         found = lookalikes.near(text, place.line)
-        place, message = (Position(*found[:2]), found[2]) if found else (place, _syntax(error))
+        place, message = (Position(*found[:2]), found[2]) if found else (place, advice_on(str(error.problem or "")))
         message = f"not valid YAML: {message}"
     except RecursionError:
         place, message = Position(1, 1), _TOO_DEEP
@@ -265,9 +239,3 @@ class _Reader:
         else:
             return self._members(source, path)
         return {}
-
-
-def _syntax(error: yaml.MarkedYAMLError) -> str:
-    problem = str(error.problem or "")
-    advice = next((advice for beginning, advice in _SYNTAX.items() if problem.startswith(beginning)), None)
-    return advice or _OTHER_SYNTAX

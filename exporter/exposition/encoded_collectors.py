@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from exporter.exposition.gzip_segments import compress_segment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from prometheus_client import Metric
     from prometheus_client.registry import Collector
@@ -22,7 +22,7 @@ _EOF: Final = b"# EOF\n"
 
 
 class EncodedCollectors:
-    """The output of collectors, encoded in each requested format.
+    """The output of collectors, encoded in each requested format. The collections may still grow.
 
     * `ours`: their values change only together with a call of `invalidate`.
     * `sampled`: their values may change at any time; they are collected once in SAMPLED_SECONDS.
@@ -31,15 +31,15 @@ class EncodedCollectors:
 
     def __init__(
         self,
-        ours: Iterable[Collector],
-        sampled: Iterable[Collector],
+        ours: Collection[Collector],
+        sampled: Collection[Collector],
         *,
         monotonic: Callable[[], float],
-        optional: Iterable[Collector] = (),
+        optional: Collection[Collector] = (),
     ) -> None:
-        self._ours = tuple(ours)
-        self._optional = frozenset(optional)
-        self._sampled = tuple(sampled)
+        self._ours = ours
+        self._optional = optional
+        self._sampled = sampled
         self._monotonic = monotonic
         # By content type; only those that are offered occur.
         self._formats: dict[str, _CachedFormat] = {}

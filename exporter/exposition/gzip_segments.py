@@ -170,10 +170,7 @@ class GzipAssembler:
         chunks, self._chunks = self._chunks, {}
         whole = [each if isinstance(each, DeflateSegment) else self._compressed(each, pieces) for each in segments]
         groups = [self._group(some, known) for some in _in_groups(whole)]
-        crc = length = 0
-        for group in groups:
-            crc = isal_zlib.crc32_combine(crc, group.crc, group.length)
-            length += group.length
+        crc, length = _checksum(groups)
         packed: list[bytes] = []
         for some in _in_chunks(groups):
             packed.append(self._body(b"" if packed else _BEGINNING, some, chunks))
@@ -187,7 +184,11 @@ class GzipAssembler:
 
     def _group(self, segments: Sequence[DeflateSegment], known: dict[tuple[int, ...], _SegmentGroup]) -> _SegmentGroup:
         key = tuple(map(id, segments))
-        group = self._groups[key] = known.get(key) or _group_of(segments)
+        group = known.get(key)
+        if group is None:
+            crc, length = _checksum(segments)
+            group = _SegmentGroup(tuple(segments), crc, length, sum(len(segment.deflated) for segment in segments))
+        self._groups[key] = group
         return group
 
     def _body(self, head: bytes, groups: Sequence[_SegmentGroup], known: dict[tuple[int, ...], _Chunk]) -> bytes:
@@ -227,9 +228,10 @@ def _in_chunks(groups: Iterable[_SegmentGroup]) -> Iterator[Sequence[_SegmentGro
     yield some
 
 
-def _group_of(segments: Sequence[DeflateSegment]) -> _SegmentGroup:
+def _checksum(parts: Iterable[DeflateSegment | _SegmentGroup]) -> tuple[int, int]:
+    """The CRC-32 and the length of consecutive texts."""
     crc = length = 0
-    for segment in segments:
-        crc = isal_zlib.crc32_combine(crc, segment.crc, segment.length)
-        length += segment.length
-    return _SegmentGroup(tuple(segments), crc, length, sum(len(segment.deflated) for segment in segments))
+    for part in parts:
+        crc = isal_zlib.crc32_combine(crc, part.crc, part.length)
+        length += part.length
+    return crc, length

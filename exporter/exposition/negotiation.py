@@ -85,7 +85,7 @@ def respond(
 ) -> Response:
     """Assemble a response; encodes only own metrics that have changed, and copies no play metrics."""
     chosen = negotiate(accept, accept_encoding)
-    own = telemetry.expose(chosen.content_type, chosen.encode)
+    own = telemetry.families.expose(chosen.content_type, chosen.encode)
     if chosen.gzip:
         parts = rendered.gzip_with(own)
         return Response(chosen.content_type, "gzip", parts, sum(map(len, parts)))

@@ -5,7 +5,6 @@ All play metrics are gauges, so the same bytes are valid text 0.0.4, text 1.0.0 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
 from operator import attrgetter
@@ -15,19 +14,18 @@ from exporter.core.publication import PublishedSlice
 from exporter.exposition import catalog
 from exporter.exposition.catalog import ZERO_ROW
 from exporter.exposition.gzip_segments import DeflateSegment, GzipAssembler, compress_segment
-from exporter.exposition.metadata_segments import MetadataSegments
+from exporter.exposition.media_segments import MediaSegments
 from exporter.exposition.text_format import (
     day_labels,
     escaped_each,
-    lines,
-    media_label_affixes,
-    media_label_middles,
     row_label_affixes,
+    samples,
     settled_day_labels,
     settled_day_order,
     settled_row_label_affixes,
     slice_labels,
     slice_order,
+    sorted_pieces,
     utf8,
 )
 
@@ -35,11 +33,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from exporter.core.model import Slice
-    from exporter.core.publication import Publication, PublishedMedia, SettledDay
+    from exporter.core.publication import Publication, SettledDay
     from exporter.exposition.gzip_segments import GzipPayload
 
 Source = TypeVar("Source")
-T = TypeVar("T")
 
 # Text of at least this many rows compresses about as well alone as with other text: 22.5 bytes a row instead of 21.
 _OWN_SEGMENT_ROWS: Final = 64
@@ -68,8 +65,7 @@ class Renderer:
     def __init__(self) -> None:
         self._chunks: tuple[_SliceChunk, ...] = ()
         self._settled_days: tuple[_SliceChunk, ...] = ()
-        self._media = _MediaSegments()
-        self._metadata = MetadataSegments()
+        self._media = MediaSegments()
         self._assembler = GzipAssembler()
 
     def render(self, publication: Publication) -> GzipPayload:
@@ -80,57 +76,20 @@ class Renderer:
         """
         self._chunks = _chunks_of(self._chunks, publication.slices)
         self._settled_days = _chunks_of(self._settled_days, publication.settled_days)
-        self._media.update(publication.media)
-        self._metadata.update(publication.metadata, publication.categories)
+        self._media.update(publication.media, publication.metadata, publication.categories)
         return self._assembler.assemble(self._segments(publication.days))
 
     def _segments(self, days: Mapping[int, float]) -> Iterator[DeflateSegment | Sequence[bytes]]:
         """All families in order, in segments of a size that compresses well."""
         yield from _rows(self._chunks, catalog.PLAY)
         yield from _rows(self._settled_days, catalog.SETTLED_PLAYS)
-        for position, family in enumerate(catalog.MEDIA):
-            yield from _with_header(family.metric, self._media.of_family(position))
-        for metric, segments in self._metadata.families():
+        for metric, segments in self._media.families():
             yield from _with_header(metric, segments)
         yield from _lines_about(self._chunks, catalog.SLICE)
         yield from _lines_about(self._settled_days, (catalog.SETTLED_DATE,))
         ago = sorted(days)
-        starts = _samples(catalog.PLAY_DATE, ("", ""), [*map(day_labels, ago)], [days[days_ago] for days_ago in ago])
+        starts = samples(catalog.PLAY_DATE, ("", ""), [*map(day_labels, ago)], [days[days_ago] for days_ago in ago])
         yield from _with_header(catalog.PLAY_DATE.metric, [[starts]] if starts else [])
-
-
-class _MediaSegments:
-    """The families of `catalog.MEDIA`, in segments; only those of media that changed are compressed again."""
-
-    def __init__(self) -> None:
-        self._media: tuple[PublishedMedia, ...] = ()
-        self._segments: dict[PublishedMedia, tuple[Sequence[PublishedMedia], tuple[DeflateSegment, ...]]] = {}
-
-    def update(self, media: tuple[PublishedMedia, ...]) -> None:
-        """Replace the media by these."""
-        if media is self._media or media == self._media:
-            return
-        known, self._segments = self._segments, {}
-        by_account: defaultdict[str, dict[str, PublishedMedia]] = defaultdict(dict)
-        for each in media:
-            by_account[each.account][each.media_id] = each
-        for account in sorted(by_account):
-            ordered = [by_account[account][media_id] for media_id in _sorted(by_account[account])]
-            for some in _in_pieces(ordered):
-                before = known.get(some[0])
-                self._segments[some[0]] = before if before is not None and before[0] == some else _media_segments(some)
-        self._media = media
-
-    def of_family(self, position: int) -> list[DeflateSegment]:
-        """The segments of a family."""
-        return [segments[position] for _, segments in self._segments.values() if segments[position].length]
-
-
-def _media_segments(media: Sequence[PublishedMedia]) -> tuple[Sequence[PublishedMedia], tuple[DeflateSegment, ...]]:
-    """The segments of some media of one account, one for each family."""
-    around = media_label_affixes(media[0].account), '"}'
-    texts = (_samples(family, around, media_label_middles(family.metric, media), media) for family in catalog.MEDIA)
-    return media, tuple(map(compress_segment, texts))
 
 
 def _chunks_of(
@@ -164,10 +123,10 @@ def _rendered(
     families: Sequence[catalog.Family[Source]], around: tuple[str, str], rows: Mapping[str, Source]
 ) -> tuple[bytes | tuple[DeflateSegment, ...], ...]:
     segments: list[list[DeflateSegment]] = [[] for _ in families]
-    for media_ids in _in_pieces(list(_sorted(rows))):
+    for media_ids in sorted_pieces(rows, _MAX_SEGMENT_ROWS):
         some = [rows[media_id] for media_id in media_ids]
         escaped_ids = escaped_each(media_ids)
-        texts = [_samples(family, around, escaped_ids, some) for family in families]
+        texts = [samples(family, around, escaped_ids, some) for family in families]
         if len(rows) < _OWN_SEGMENT_ROWS:
             return tuple(texts)
         for family, text in zip(segments, texts, strict=True):
@@ -177,19 +136,7 @@ def _rendered(
 
 
 def _about(families: Iterable[catalog.Family[Source]], label_text: str, source: Source) -> tuple[bytes, ...]:
-    return tuple(_samples(family, (label_text, ""), [""], [source]) for family in families)
-
-
-def _samples(
-    family: catalog.Family[Source], around: tuple[str, str], middles: Sequence[str], sources: Sequence[Source]
-) -> bytes:
-    """The lines of a family, one for each source that has a value."""
-    before, after = around
-    values = list(map(family.value, sources))
-    present = [value for value in values if value is not None]
-    if len(present) < len(values):
-        middles = [middle for middle, value in zip(middles, values, strict=True) if value is not None]
-    return lines(f"{family.metric.name}{before}", middles, after, present)
+    return tuple(samples(family, (label_text, ""), [""], [source]) for family in families)
 
 
 def _sharing_segments(chunks: Iterable[_SliceChunk]) -> Iterator[Sequence[_SliceChunk]]:
@@ -239,18 +186,6 @@ def _plays(groups: Iterable[Sequence[_SliceChunk]], position: int) -> list[Defla
         else:
             segments += rendered
     return segments
-
-
-def _sorted(texts: Iterable[str]) -> Iterator[str]:
-    """Sort in pieces: `sorted` would hold the GIL for 20 ms for 50,000 texts."""
-    by_prefix: defaultdict[str, list[str]] = defaultdict(list)
-    for text in texts:
-        by_prefix[text[:2]].append(text)
-    return (text for first in sorted(by_prefix) for text in sorted(by_prefix[first]))
-
-
-def _in_pieces(some: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (some[begin : begin + _MAX_SEGMENT_ROWS] for begin in range(0, len(some), _MAX_SEGMENT_ROWS))
 
 
 def _with_header(

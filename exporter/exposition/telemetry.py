@@ -5,30 +5,23 @@ from __future__ import annotations
 import platform
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from exporter.core.fields import WIRE_NAMES
 from exporter.core.poll_report import PollResult
-from exporter.exposition.encoded_collectors import EncodedCollectors, without_created
+from exporter.exposition.metric_families import MetricFamilies
 from exporter.exposition.player_catalog import PlayerCollector
 from exporter.exposition.process_collectors import process_collectors
-from exporter.exposition.self_metrics import SELF_METRICS, ErrorCodeLabels
+from exporter.exposition.self_metrics import ErrorCodeLabels
 from exporter.safe_text import replace_surrogates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from prometheus_client import Metric
-    from prometheus_client.metrics import MetricWrapperBase
-    from prometheus_client.registry import Collector
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from exporter.core.player_query import PlayerView
     from exporter.errors import ErrorKind
-    from exporter.exposition.gzip_segments import DeflateSegment
-
-    Wrapper = TypeVar("Wrapper", bound=MetricWrapperBase)
 
 RESULTS: Final = tuple(PollResult)
 SAVINGS: Final = ("shared", "sweep", "settled")
@@ -36,7 +29,6 @@ DISCOVERY_CHANGES: Final = ("new", "gone")
 FIELDS: Final = tuple(WIRE_NAMES.values())
 # Actions of the API, each with its own error codes and their kinds.
 Actions: TypeAlias = "Mapping[str, Mapping[str, ErrorKind]]"
-_ROWS: Final = {row.name: row for row in SELF_METRICS}
 # From a response within the same region to one that reached the timeout.
 _REQUEST_SECONDS: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -51,6 +43,8 @@ class Telemetry:
     * `monotonic`: a clock in seconds; these three groups are collected at most once a second.
     * `log_lines_dropped`: returns the log lines dropped since the start; called equally often.
     * `player_views`: returns the state of players; called equally often.
+
+    `families` has them all.
     """
 
     def __init__(
@@ -64,68 +58,51 @@ class Telemetry:
         log_lines_dropped: Callable[[], int] = lambda: 0,
         player_views: Callable[[], Sequence[PlayerView]] = tuple,
     ) -> None:
-        self._registry = registry = CollectorRegistry() if registry is None else registry
+        registry = CollectorRegistry() if registry is None else registry
+        self.families = families = MetricFamilies(registry, monotonic)
         self._codes = ErrorCodeLabels()
         self._accounts: frozenset[str] = frozenset()
         self._actions: frozenset[tuple[str, str]] = frozenset()
         self._queries: frozenset[str] = frozenset()
-
-        self._label_names: Final[dict[MetricWrapperBase, frozenset[str]]] = {}
-
-        def metric(make: Callable[..., Wrapper], name: str) -> Wrapper:
-            row = _ROWS[name]
-            made = make(row.name, row.help, row.labels, registry=registry)
-            self._label_names[made] = frozenset(row.labels)
-            return made
-
-        self._requests = metric(Counter, "aliyun_vod_api_requests_total")
-        self._errors = metric(Counter, "aliyun_vod_api_errors_total")
-        self._request_seconds = metric(
-            partial(Histogram, buckets=_REQUEST_SECONDS), "aliyun_vod_api_request_duration_seconds"
-        )
-        self._retries = metric(Counter, "aliyun_vod_api_retries_total")
-        self._rate_limit = metric(Gauge, "aliyun_vod_api_rate_limit_requests_per_second")
-        self._calls_remaining = metric(Gauge, "aliyun_vod_api_calls_remaining_today")
-        self._calls_saved = metric(Counter, "aliyun_vod_api_calls_saved_total")
-        self._invalid_values = metric(Counter, "aliyun_vod_api_invalid_values_total")
-
-        self._up = metric(Gauge, "aliyun_vod_query_up")
-        self._polls = metric(Counter, "aliyun_vod_query_polls_total")
-        self._poll_seconds = metric(Gauge, "aliyun_vod_query_poll_duration_seconds")
-        self._last_success = metric(Gauge, "aliyun_vod_query_last_success_timestamp_seconds")
-        self._next_poll = metric(Gauge, "aliyun_vod_query_next_poll_timestamp_seconds")
-
-        self._unknown_media = metric(Gauge, "aliyun_vod_query_unknown_media")
-
-        self._discovered_media = metric(Gauge, "aliyun_vod_query_discovered_media")
-        self._discovery_changes = metric(Counter, "aliyun_vod_query_discovery_changes_total")
-        self._discovery_success = metric(Gauge, "aliyun_vod_query_discovery_last_success_timestamp_seconds")
-        self._metadata_success = metric(Gauge, "aliyun_vod_metadata_last_success_timestamp_seconds")
-        self._action_permitted = metric(Gauge, "aliyun_vod_api_action_permitted")
         self._searches: frozenset[tuple[str, str]] = frozenset()
         self._metadata_accounts: frozenset[str] = frozenset()
 
-        self._series = metric(Gauge, "aliyun_vod_exporter_series")
-        self._series_dropped = metric(Gauge, "aliyun_vod_exporter_series_dropped")
-        self._storage_errors = metric(Counter, "aliyun_vod_exporter_storage_errors_total")
-        self._reload_successful = metric(Gauge, "aliyun_vod_exporter_config_last_reload_successful")
-        self._reload_success = metric(Gauge, "aliyun_vod_exporter_config_last_reload_success_timestamp_seconds")
-        build = metric(Gauge, "aliyun_vod_exporter_build_info")
+        self._requests = families.add(Counter, "aliyun_vod_api_requests_total")
+        self._errors = families.add(Counter, "aliyun_vod_api_errors_total")
+        self._request_seconds = families.add(
+            partial(Histogram, buckets=_REQUEST_SECONDS), "aliyun_vod_api_request_duration_seconds"
+        )
+        self._retries = families.add(Counter, "aliyun_vod_api_retries_total")
+        self._rate_limit = families.add(Gauge, "aliyun_vod_api_rate_limit_requests_per_second")
+        self._calls_remaining = families.add(Gauge, "aliyun_vod_api_calls_remaining_today")
+        self._calls_saved = families.add(Counter, "aliyun_vod_api_calls_saved_total")
+        self._invalid_values = families.add(Counter, "aliyun_vod_api_invalid_values_total")
+
+        self._up = families.add(Gauge, "aliyun_vod_query_up")
+        self._polls = families.add(Counter, "aliyun_vod_query_polls_total")
+        self._poll_seconds = families.add(Gauge, "aliyun_vod_query_poll_duration_seconds")
+        self._last_success = families.add(Gauge, "aliyun_vod_query_last_success_timestamp_seconds")
+        self._next_poll = families.add(Gauge, "aliyun_vod_query_next_poll_timestamp_seconds")
+
+        self._unknown_media = families.add(Gauge, "aliyun_vod_query_unknown_media")
+
+        # Without searches and metadata these have no series.
+        optional = partial(families.add, optional=True)
+        self._discovered_media = optional(Gauge, "aliyun_vod_query_discovered_media")
+        self._discovery_changes = optional(Counter, "aliyun_vod_query_discovery_changes_total")
+        self._discovery_success = optional(Gauge, "aliyun_vod_query_discovery_last_success_timestamp_seconds")
+        self._metadata_success = optional(Gauge, "aliyun_vod_metadata_last_success_timestamp_seconds")
+        self._action_permitted = optional(Gauge, "aliyun_vod_api_action_permitted")
+
+        self._series = families.add(Gauge, "aliyun_vod_exporter_series")
+        self._series_dropped = families.add(Gauge, "aliyun_vod_exporter_series_dropped")
+        self._storage_errors = families.add(Counter, "aliyun_vod_exporter_storage_errors_total")
+        self._reload_successful = families.add(Gauge, "aliyun_vod_exporter_config_last_reload_successful")
+        self._reload_success = families.add(Gauge, "aliyun_vod_exporter_config_last_reload_success_timestamp_seconds")
+        build = families.add(Gauge, "aliyun_vod_exporter_build_info")
         build.labels(replace_surrogates(version), platform.python_version()).set(1)
 
-        self._collectors = EncodedCollectors(
-            self._label_names,
-            (PlayerCollector(player_views, registry), *process_collectors(registry, log_lines_dropped)),
-            monotonic=monotonic,
-            # Without searches and metadata these have no series, and are not in the exposition.
-            optional=(
-                self._discovered_media,
-                self._discovery_changes,
-                self._discovery_success,
-                self._metadata_success,
-                self._action_permitted,
-            ),
-        )
+        families.add_sampled(PlayerCollector(player_views, registry), *process_collectors(registry, log_lines_dropped))
         self.set_targets(accounts=accounts, queries=queries)
 
     def set_targets(self, *, accounts: Mapping[str, Actions], queries: Iterable[str]) -> None:
@@ -136,11 +113,11 @@ class Telemetry:
         names, queries = frozenset(accounts), frozenset(queries)
         actions = frozenset((account, action) for account in accounts for action in accounts[account])
         for account, action in self._actions - actions:
-            self._remove(account=account, action=action)
+            self.families.remove_everywhere(account=account, action=action)
         for account in self._accounts - names:
-            self._remove(account=account)
+            self.families.remove_everywhere(account=account)
         for query in self._queries - queries:
-            self._remove(query=query)
+            self.families.remove_everywhere(query=query)
         for account, action in sorted(actions - self._actions):
             self._start_action(account, action, accounts[account][action])
         for account in sorted(names - self._accounts):
@@ -153,81 +130,80 @@ class Telemetry:
         """Apply the account and query of each search, and the accounts that export metadata; others lose series."""
         searches, metadata = frozenset(searches), frozenset(metadata)
         for account, query in self._searches - searches:
-            self._remove(account=account, query=query)
+            self.families.remove_everywhere(account=account, query=query)
         for account, query in sorted(searches - self._searches):
             for change in DISCOVERY_CHANGES:
-                self._change(self._discovery_changes, account, query, change)
+                self.families.series(self._discovery_changes, account, query, change)
         for account in self._metadata_accounts - metadata:
-            self._remove_series(self._metadata_success, account=account)
+            self.families.remove(self._metadata_success, account=account)
         self._searches, self._metadata_accounts = searches, metadata
 
     def discovered(self, account: str, query: str, media: int, at: float, *, complete: bool) -> None:
         """A search has found `media` media, as of `at` (seconds since 1970)."""
-        self._change(self._discovered_media, account, query).set(media)
+        self.families.series(self._discovered_media, account, query).set(media)
         if complete:
-            self._change(self._discovery_success, account, query).set(at)
+            self.families.series(self._discovery_success, account, query).set(at)
 
     def discovery_changed(self, account: str, query: str, change: str, media: int) -> None:
         """A search has found `media` new media (`new`), or no longer found that many known ones (`gone`)."""
-        self._change(self._discovery_changes, account, query, change).inc(media)
+        self.families.series(self._discovery_changes, account, query, change).inc(media)
 
     def metadata_refreshed(self, account: str, at: float) -> None:
         """All metadata of an account was refreshed at `at` (seconds since 1970)."""
-        self._change(self._metadata_success, account).set(at)
+        self.families.series(self._metadata_success, account).set(at)
 
     def action_permitted(self, account: str, action: str, *, permitted: bool) -> None:
         """The last call of an optional action was permitted or refused."""
-        self._change(self._action_permitted, account, action).set(int(permitted))
+        self.families.series(self._action_permitted, account, action).set(int(permitted))
 
     def request_sent(self, account: str, action: str) -> None:
         """An attempt was sent to the API."""
-        self._change(self._requests, account, action).inc()
+        self.families.series(self._requests, account, action).inc()
 
     def request_failed(self, account: str, action: str, code: str, kind: ErrorKind) -> None:
         """An attempt failed with an error code of the API, or with one of ours where the API returned none."""
-        self._change(self._errors, account, action, self._codes.label(code), kind).inc()
+        self.families.series(self._errors, account, action, self._codes.label(code), kind).inc()
 
     def request_took(self, account: str, action: str, seconds: float) -> None:
         """An attempt ended after this many seconds, successful or not."""
-        self._change(self._request_seconds, account, action).observe(seconds)
+        self.families.series(self._request_seconds, account, action).observe(seconds)
 
     def retried(self, account: str, action: str) -> None:
         """A failed attempt is retried."""
-        self._change(self._retries, account, action).inc()
+        self.families.series(self._retries, account, action).inc()
 
     def rate_changed(self, account: str, per_second: float) -> None:
         """The current rate limit has changed, in requests per second."""
-        self._change(self._rate_limit, account).set(per_second)
+        self.families.series(self._rate_limit, account).set(per_second)
 
     def calls_remaining(self, account: str, calls: int | None) -> None:
         """This many calls are left today; None: the account has no daily quota, and so no series."""
         if calls is None:
-            self._calls_remaining.remove(replace_surrogates(account))
-            self._collectors.invalidate(self._calls_remaining)
+            self.families.remove(self._calls_remaining, account=account)
         else:
-            self._change(self._calls_remaining, account).set(calls)
+            self.families.series(self._calls_remaining, account).set(calls)
 
     def calls_saved(self, account: str, reason: str, calls: int) -> None:
         """This many calls were avoided, for a reason of `SAVINGS`."""
-        self._change(self._calls_saved, account, reason).inc(calls)
+        self.families.series(self._calls_saved, account, reason).inc(calls)
 
     def invalid_values(self, account: str, field: str, times: int) -> None:
         """A response had `times` invalid values of a field (`FIELDS`)."""
-        self._change(self._invalid_values, account, field).inc(times)
+        self.families.series(self._invalid_values, account, field).inc(times)
 
     def poll_ended(self, query: str, result: str, *, seconds: float, ended_at: float, up: bool) -> None:
         """A poll ended at `ended_at` (seconds since 1970) after `seconds`, with a result of `RESULTS`."""
-        self._change(self._polls, query, result).inc()
-        self._change(self._poll_seconds, query).set(seconds)
-        self._change(self._up, query).set(int(up))
+        self.families.series(self._polls, query, result).inc()
+        self.families.series(self._poll_seconds, query).set(seconds)
+        self.families.series(self._up, query).set(int(up))
         if result == "success":
-            self._change(self._last_success, query).set(ended_at)
+            self.families.series(self._last_success, query).set(ended_at)
 
     def poll_skipped(self, query: str, *, up: bool | None = None) -> None:
         """A due poll was skipped; `up` is the new state of the query, None: unchanged."""
-        self._change(self._polls, query, "skipped").inc()
+        self.families.series(self._polls, query, "skipped").inc()
         if up is not None:
-            self._change(self._up, query).set(int(up))
+            self.families.series(self._up, query).set(int(up))
 
     def next_poll(self, query: str, at: float | None) -> None:
         """The next poll of the query starts at `at` (seconds since 1970); None: unknown, and so no series."""
@@ -239,68 +215,42 @@ class Telemetry:
 
     def published(self, series: int, dropped: int) -> None:
         """The number of media series that are exposed, and of those dropped because of `series_limit`."""
-        self._change(self._series).set(series)
-        self._change(self._series_dropped).set(dropped)
+        self.families.series(self._series).set(series)
+        self.families.series(self._series_dropped).set(dropped)
 
     def storage_failed(self) -> None:
         """A write to storage failed."""
-        self._change(self._storage_errors).inc()
+        self.families.series(self._storage_errors).inc()
 
     def config_loaded(self, at: float) -> None:
         """A configuration was loaded at `at` (seconds since 1970) and is in use."""
-        self._change(self._reload_successful).set(1)
-        self._change(self._reload_success).set(at)
+        self.families.series(self._reload_successful).set(1)
+        self.families.series(self._reload_success).set(at)
 
     def config_rejected(self) -> None:
         """A configuration was rejected; the previous one stays in use."""
-        self._change(self._reload_successful).set(0)
-
-    def collect(self) -> Iterator[Metric]:
-        """All own metrics as families of the client library, without `_created` samples."""
-        return without_created(self._registry.collect())
-
-    def expose(self, content_type: str, encode: Callable[[Collector], bytes]) -> DeflateSegment:
-        """All own metrics, encoded for a content type by an encoder of the client library.
-
-        Own counters are exact; `process_*` and `python_gc_*` are at most one second old.
-        """
-        return self._collectors.encode(content_type, encode)
-
-    def _change(self, metric: Wrapper, *labels: str) -> Wrapper:
-        """The series of a metric with these label values (without any, its only one), to be changed by the caller."""
-        self._collectors.invalidate(metric)
-        return metric.labels(*map(replace_surrogates, labels)) if labels else metric
+        self.families.series(self._reload_successful).set(0)
 
     def _set_of_query(self, metric: Gauge, query: str, value: float | None) -> None:
         if value is None:
-            self._remove_series(metric, query=query)
+            self.families.remove(metric, query=query)
         else:
-            self._change(metric, query).set(value)
-
-    def _remove(self, **labels: str) -> None:
-        """Remove the series with these label values from every metric that has all these labels."""
-        for metric, names in self._label_names.items():
-            if labels.keys() <= names:
-                self._remove_series(metric, **labels)
-
-    def _remove_series(self, metric: MetricWrapperBase, **labels: str) -> None:
-        metric.remove_by_labels({name: replace_surrogates(value) for name, value in labels.items()})
-        self._collectors.invalidate(metric)
+            self.families.series(metric, query).set(value)
 
     def _start_action(self, account: str, action: str, codes: Mapping[str, ErrorKind]) -> None:
         for metric in (self._requests, self._request_seconds, self._retries):
-            self._change(metric, account, action)
+            self.families.series(metric, account, action)
         for code, kind in codes.items():
-            self._change(self._errors, account, action, code, kind)
+            self.families.series(self._errors, account, action, code, kind)
         self._codes.document(codes)
 
     def _start_account(self, account: str) -> None:
         for reason in SAVINGS:
-            self._change(self._calls_saved, account, reason)
+            self.families.series(self._calls_saved, account, reason)
         for field in FIELDS:
-            self._change(self._invalid_values, account, field)
+            self.families.series(self._invalid_values, account, field)
 
     def _start_query(self, query: str) -> None:
-        self._change(self._up, query)
+        self.families.series(self._up, query)
         for result in RESULTS:
-            self._change(self._polls, query, result)
+            self.families.series(self._polls, query, result)

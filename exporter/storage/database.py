@@ -90,7 +90,7 @@ class Database:
     def load(self, oldest: date) -> tuple[SliceData, ...]:
         """All slices from the play date `oldest` on; where all are earlier, those of the last stored month.
 
-        So a clock that is ahead at the start hides no data from the time when it is correct again. Raises StartError.
+        A clock that is ahead at the start then hides no data once it is correct again. Raises StartError.
         """
         try:
             return recent(self._connection, oldest)

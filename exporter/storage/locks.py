@@ -78,7 +78,7 @@ def _lock_inode(file: int) -> None:
 
 @contextlib.contextmanager
 def without_checkpoint(real: Path) -> Generator[None]:
-    """Meanwhile SQLite closes the file without moving its -wal into it, which takes a lock of the whole file."""
+    """A context in which SQLite closes the file without moving its -wal into it: the lock it needs is not free."""
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):  # it is not there; kernels and sandboxes without these locks
             file = stack.enter_context(real.open("rb", buffering=0))

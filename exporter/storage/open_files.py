@@ -90,9 +90,9 @@ class OpenFiles:
 
     @contextlib.contextmanager
     def left_alone(self, *, is_lost: bool) -> Generator[None]:
-        """Close the database meanwhile: nothing is written to what is there now.
+        """A context to close the database in: SQLite writes nothing to the files that are there now.
 
-        If that has overwritten the file, the -wal and -shm that belonged to it are removed: they are worth nothing.
+        If the content was overwritten (`is_lost`), the -wal and -shm of the content before are removed afterwards.
         """
         known, *known_side_files = self._known
         with without_checkpoint(self._real):

@@ -113,7 +113,7 @@ def text(given: Mapping[str, object], *names: str) -> str:
 
 
 def _parsed(body: bytes) -> object:
-    """The body as JSON, repaired if necessary: an error in another encoding is an error still. None if unreadable.
+    """The body as JSON, repaired if necessary: an error in another encoding is found, too. None if unreadable.
 
     A dict for an error in XML, too.
     """
@@ -129,7 +129,10 @@ def _parsed(body: bytes) -> object:
 
 
 def repeats_a_name(body: bytes) -> bool:
-    """Whether an object in valid JSON has different values of one name: which of them a reader takes is not defined."""
+    """Whether an object in valid JSON gives a name different values: readers differ in which of them they use.
+
+    Raises ValueError for JSON that is not UTF-8.
+    """
     repeated = False
 
     def read(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -138,7 +141,10 @@ def repeats_a_name(body: bytes) -> bool:
         repeated |= any(found[name] != value for name, value in pairs)
         return found
 
-    json.loads(body, object_pairs_hook=read)
+    try:
+        json.loads(body, object_pairs_hook=read)
+    except UnicodeDecodeError as error:
+        raise ValueError("the response has no rows, and other content that cannot be read") from error
     return repeated
 
 

@@ -127,7 +127,11 @@ class Exchange:
                 response = await self._respond(call, credentials, progress, fresh=fresh)
                 try:
                     received = await _receive(response)
-                    decoded = self._decode(call, received, response.extensions.get("connection"))
+                    decoded = decode_response(
+                        received, call.action, call.parameters, now=self._now(), hide=self._secrets
+                    )
+                    connection = response.extensions.get("connection")
+                    self._replay_detector.check(received, call.identity, connection, hide=self._secrets)
                 except UpstreamError:
                     # After an error it is uncertain to which request the next response on this connection belongs.
                     _discard_connection(response)
@@ -166,11 +170,6 @@ class Exchange:
             return await send(fresh=fresh)
         except ConnectionLost:
             return await send(fresh=True)
-
-    def _decode(self, call: Call[T], response: RawResponse, connection: object | None) -> T:
-        decoded = decode_response(response, call.action, call.parameters, now=self._now(), hide=self._secrets)
-        self._replay_detector.check(response, call.identity, connection, hide=self._secrets)
-        return decoded
 
 
 def _discard_connection(response: httpx.Response) -> None:

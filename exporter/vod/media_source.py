@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Far more than any account needs: after so many calls the service is at fault, and the tree is not read on.
+# No account needs so many calls: the service is at fault, and the rest of the tree is not read.
 _MAX_CALLS_FOR_CATEGORIES: Final = 10_200
 
 
@@ -39,7 +39,8 @@ class _Permit(Protocol):
 class SearchResult:
     """What a search returned: the hits, not compared yet, and how many the service counted (None: not given).
 
-    * `crowded`: seconds (since 1970) with more media than can be reached. `missing`: hits counted and not listed.
+    * `crowded`: seconds (since 1970) in which more media were created than a search can list.
+    * `missing`: the number of hits that the service counted and did not list.
     """
 
     hits: tuple[MediaDetails, ...]
@@ -135,7 +136,7 @@ class MediaSource:
     async def details(self, media_ids: Sequence[str]) -> VideoInfos:
         """Details of at most 20 media. Raises UpstreamError.
 
-        If the service answers that there is no such media, a smaller part is requested: it may mean only one of them.
+        If the service answers that there is no such media, each half is requested alone: it may mean only one of them.
         """
         try:
             infos = await self._call(VIDEO_INFOS, video_infos.parameters(media_ids))

@@ -1,31 +1,116 @@
-"""DescribeVodMediaPlayData: slice → request parameters; `page_decoder` reads the responses."""
+"""DescribeVodMediaPlayData: the parameters of a call; its JSON → a page, fast if valid, else by `lenient_decoder`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
-from exporter.core.fields import NUMBERS
-from exporter.core.model import Measure
-from exporter.vod import page_decoder
+import msgspec
+
+from exporter.core.fields import NUMBERS, WIRE_NAMES
+from exporter.core.model import Measure, Page, PlayRow
+from exporter.vod import error_bodies, row_values
 from exporter.vod.actions import Action
+from exporter.vod.lenient_decoder import NO_JSON, decode_leniently
+from exporter.vod.row_values import LARGEST_NUMBER, LONGEST_ID, LONGEST_TITLE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Coroutine, Mapping
+    from typing import Any
 
-    from exporter.core.model import Page, Slice
+    from exporter.core.model import Slice
     from exporter.vod.actions import ApiClient
 
 ORDER_NAMES: Final = {Measure(field.attribute): field.wire_name for field in NUMBERS if field.sortable}
 
+# The longest valid row. Larger bodies are checked before they are decoded.
+_ROW_BYTES: Final = 2_048
+# Closing braces per row: one ends it, and a title may contain a few.
+_BRACES: Final = 16
 
-def _decode(body: bytes, parameters: Mapping[str, str]) -> Page:
-    return page_decoder.decode(
-        body,
-        page=int(parameters["PageNo"]),
-        page_size=int(parameters["PageSize"]),
-        media_id=parameters.get("MediaId"),
-        play_date=parameters.get("PlayDate"),
-    )
+_Plain = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_NUMBER)] | Annotated[float, msgspec.Meta(ge=0, le=LARGEST_NUMBER)]
+_PlainCount = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_NUMBER)] | None
+
+
+class _PlainRow(msgspec.Struct, gc=False, kw_only=True, rename=WIRE_NAMES):
+    """A valid element of QoeInfoList."""
+
+    media_id: Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_ID)]
+    title: Annotated[str, msgspec.Meta(max_length=LONGEST_TITLE)] | None = None
+    media_duration: _Plain | None = None
+    viewers: _Plain
+    plays: _Plain
+    plays_per_viewer: _Plain | None = None
+    play_duration: _Plain
+    play_duration_per_viewer: _Plain | None = None
+
+
+class _PlainBody(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """A valid response; any other field may report a failure."""
+
+    QoeInfoList: list[_PlainRow]
+    RequestId: str = ""
+    TotalCount: _PlainCount = None
+    PageNo: _PlainCount = None
+    PageSize: _PlainCount = None
+
+
+_PLAIN_DECODER: Final = msgspec.json.Decoder(_PlainBody)
+
+
+def parameters(
+    slice_: Slice, *, page: int, page_size: int, media_id: str | None = None, order_by: Measure | None = None
+) -> dict[str, str]:
+    """The request parameters; the date is always among them, because its default is not documented."""
+    optional = {
+        "PlayDate": f"{slice_.play_date:%Y%m%d}",
+        "PageNo": str(page),
+        "PageSize": str(page_size),
+        "TerminalType": slice_.dimensions.terminal_type,
+        "Os": slice_.dimensions.os,
+        "Region": slice_.dimensions.region,
+        "MediaId": media_id,
+        "OrderName": ORDER_NAMES[order_by] if order_by is not None else None,
+        "OrderType": "DESC" if order_by is not None else None,
+    }
+    return {name: value for name, value in optional.items() if value is not None}
+
+
+def decode(body: bytes, parameters: Mapping[str, str]) -> Page:
+    """Decode a response body and check that it matches the parameters of its request.
+
+    Raises UpstreamError of kind malformed, with the request ID if the body has one.
+    """
+    page, page_size = int(parameters["PageNo"]), int(parameters["PageSize"])
+    media_id = parameters.get("MediaId")
+    if len(body) > page_size * _ROW_BYTES + error_bodies.LARGEST_ERROR and body.count(b"}") > page_size * _BRACES:
+        raise error_bodies.malformed(f"the response contains far more than the {page_size} rows requested")
+    valid = _decode_valid(body, page, page_size) if media_id is None else None
+    return valid or decode_leniently(body, page, page_size, media_id, parameters["PlayDate"])
+
+
+def _decode_valid(body: bytes, page: int, page_size: int) -> Page | None:
+    """The page of a completely valid body; None for any other.
+
+    Nearly all responses are valid. This decodes them in a third of the time, without a Python call for each number.
+    """
+    if b":-" in body or b": -" in body:  # -0.0 is valid
+        return None
+    try:
+        response = _PLAIN_DECODER.decode(body)
+    except NO_JSON:
+        return None
+    listed = response.QoeInfoList
+    if not 0 < len(listed) <= page_size or response.PageNo not in {None, page}:
+        return None
+    rows = msgspec.convert(listed, tuple[PlayRow, ...], from_attributes=True)
+    if row_values.is_damaged("".join([row.media_id for row in rows])):
+        return None
+    # A control character in JSON is escaped, or contains one of these two bytes in UTF-8.
+    if (b"\\" in body or b"\x7f" in body or b"\xc2" in body) and not all(
+        row_values.is_clean(row.title) for row in rows
+    ):
+        return None
+    return Page(rows, response.TotalCount, response.RequestId)
 
 
 # Name, version, permission and error codes: Alibaba Cloud's page.
@@ -33,7 +118,7 @@ PLAY_DATA: Final = Action(
     "DescribeVodMediaPlayData",
     "2017-03-21",
     "vod:DescribeVodMediaPlayData",
-    _decode,
+    decode,
     (
         "Meter.ParamError",
         "Meter.ServerInternalError",
@@ -55,31 +140,13 @@ class PlayDataSource:
         """How many calls of the account may be in flight."""
         return self._client.max_in_flight
 
-    async def page(
+    def page(
         self, slice_: Slice, *, page: int, page_size: int, media_id: str | None = None, order_by: Measure | None = None
-    ) -> Page:
+    ) -> Coroutine[Any, Any, Page]:
         """Fetch one page of a slice, counted from 1; raises UpstreamError.
 
         `media_id` restricts it to one video; `order_by` sorts by a measure, largest first.
         """
-        return await self._client.call(
+        return self._client.call(
             PLAY_DATA, parameters(slice_, page=page, page_size=page_size, media_id=media_id, order_by=order_by)
         )
-
-
-def parameters(
-    slice_: Slice, *, page: int, page_size: int, media_id: str | None = None, order_by: Measure | None = None
-) -> dict[str, str]:
-    """The request parameters; the date is always among them, because its default is not documented."""
-    optional = {
-        "PlayDate": f"{slice_.play_date:%Y%m%d}",
-        "PageNo": str(page),
-        "PageSize": str(page_size),
-        "TerminalType": slice_.dimensions.terminal_type,
-        "Os": slice_.dimensions.os,
-        "Region": slice_.dimensions.region,
-        "MediaId": media_id,
-        "OrderName": ORDER_NAMES[order_by] if order_by is not None else None,
-        "OrderType": "DESC" if order_by is not None else None,
-    }
-    return {name: value for name, value in optional.items() if value is not None}

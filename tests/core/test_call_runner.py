@@ -53,6 +53,14 @@ class Slow(FakeService):
                 await asyncio.sleep(0)
 
 
+class Immediate(FakeService):
+    """Responds without suspending its caller."""
+
+    async def page(self, slice_: Slice, *, page: int, page_size: int, **_: object) -> Page:
+        found = self.rows[slice_]
+        return Page(tuple(found[(page - 1) * page_size : page * page_size]), len(found), "")
+
+
 def start(service: Slow) -> tuple[asyncio.Task[int], CallPlanner]:
     planner = CallPlanner(FetchPlan(everything=True), None, service.max_in_flight)
     return asyncio.ensure_future(run_calls(service, SLICE, planner)), planner
@@ -61,6 +69,15 @@ def start(service: Slow) -> tuple[asyncio.Task[int], CallPlanner]:
 async def let_tasks_run() -> None:
     for _ in range(5):
         await asyncio.sleep(0)
+
+
+async def test_a_response_may_come_before_other_calls_have_begun() -> None:
+    service = Immediate()
+    service.put(rows(1_000))
+    planner = CallPlanner(FetchPlan(everything=True), None, service.max_in_flight)
+
+    assert await run_calls(service, SLICE, planner) == 10
+    assert len(planner.observation(0.0).rows) == 1_000
 
 
 async def test_after_the_first_page_max_in_flight_calls_run() -> None:

@@ -41,9 +41,9 @@ from exporter.exposition import catalog
 from exporter.exposition.negotiation import respond
 from exporter.exposition.render import Renderer
 from exporter.storage import codec
-from exporter.vod.page_decoder import decode
 from exporter.vod.play_data import ORDER_NAMES
 from tests.exposition.examples import new_telemetry, read_text, series
+from tests.vod.pages import decode
 
 TODAY: Final = date(2024, 3, 24)
 YESTERDAY: Final = Slice("main", Dimensions(), date(2024, 3, 23))

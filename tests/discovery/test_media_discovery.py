@@ -55,7 +55,7 @@ def text(metadata: str = "", calls_per_day: int = 0) -> str:
 async def search_again(harness: Harness, *, later: float = 3_600) -> None:
     harness.clock.at += later
     for query in harness.exporter.queries:
-        await harness.exporter.refresh_search(query)
+        await harness.exporter.discovery.refresh_search(query)
 
 
 def videos(harness: Harness) -> dict[str, Video]:
@@ -214,7 +214,7 @@ async def test_without_the_permission_other_queries_keep_their_plays() -> None:
         with capture_logs() as logs:
             for _ in range(3):
                 assert await harness.poll(later=400) == "failure,success"
-                await harness.exporter.refresh_metadata("main")
+                await harness.exporter.discovery.refresh_metadata("main")
         assert len(await harness.plays()) == 5
         warnings = [line for line in logs if line["log_level"] == "warning"]
         assert [line["event"] for line in warnings] == ["media metadata not refreshed"] * 3
@@ -227,26 +227,26 @@ async def test_without_the_permission_other_queries_keep_their_plays() -> None:
         }
         harness.simulator.change(faults=())
         assert await harness.poll(later=400) == "success,success"
-        await harness.exporter.refresh_metadata("main")
+        await harness.exporter.discovery.refresh_metadata("main")
         assert set((await harness.series("action_permitted")).values()) == {1}
 
 
 async def test_a_refused_action_is_one_failure_for_all_that_needs_it_and_stays_refused() -> None:
     async with running_harness(text=text(METADATA), media="{search: {category: 课程, every: 5m}}") as harness:
         await harness.poll()
-        await harness.exporter.refresh_metadata("main")
+        await harness.exporter.discovery.refresh_metadata("main")
         harness.simulator.change(faults=(Fault("Forbidden.RAM", when={"Action": "GetCategories"}),))
         with capture_logs() as logs:
             # The search needs the categories again, metadata only in hours.
             for later in (600, 600, 4 * 3_600):
                 await search_again(harness, later=later)
-                await harness.exporter.refresh_metadata("main")
+                await harness.exporter.discovery.refresh_metadata("main")
                 assert (await harness.series("action_permitted.*GetCategories")).popitem()[1] == 0
         assert [line["event"] for line in logs if line["log_level"] == "warning"] == ["media metadata not refreshed"]
         view = summarize(await harness.exporter.status(), Filters())
         (line,) = [each.detail for each in view.attention if each.trouble == "metadata"]
         assert line.startswith("categories, search q: Forbidden.RAM")
-        assert [each.what for each in harness.exporter.discovery_problems()] == ["categories", "search q"]
+        assert [each.what for each in harness.exporter.discovery.problems()] == ["categories", "search q"]
 
 
 def source_of(pages: list[CategoryPage], permitted: list[str]) -> MediaSource:
@@ -290,7 +290,7 @@ async def test_a_hit_that_cannot_be_compared_is_not_gone() -> None:
     async with running_harness(text=text(), media="{search: {status: Normal}}") as harness:
         await harness.poll()
         found = await harness.series("discovered_media")
-        ((search, known),) = harness.exporter.found.items()
+        ((search, known),) = harness.exporter.discovery.found.items()
         assert len(known.media_ids) > 50
         answer = harness.simulator.actions["SearchMedia"].respond
 
@@ -303,11 +303,11 @@ async def test_a_hit_that_cannot_be_compared_is_not_gone() -> None:
         harness.simulator.actions |= changed
         await search_again(harness)
         assert await harness.series("discovered_media") == found
-        assert harness.exporter.found[search].refreshed_at > known.refreshed_at
+        assert harness.exporter.discovery.found[search].refreshed_at > known.refreshed_at
 
 
 async def metadata(harness: Harness) -> dict[str, float]:
-    assert await harness.exporter.refresh_metadata("main") is None
+    assert await harness.exporter.discovery.refresh_metadata("main") is None
     return await harness.series("^aliyun_vod_(media_(metadata|created|tag|deleted)|category_info)")
 
 
@@ -407,7 +407,7 @@ async def test_the_calls_of_the_day_are_left_to_plays() -> None:
         for _ in range(9):
             await harness.poll(later=900)
         with capture_logs() as logs:
-            assert await harness.exporter.refresh_metadata("main") is not None
+            assert await harness.exporter.discovery.refresh_metadata("main") is not None
         assert {line["code"] for line in logs if "code" in line} == {"calls_per_day"}
         (remaining,) = (await harness.series("calls_remaining_today")).values()
         rest = play_dates.rest_of_day(harness.clock.at)
@@ -425,7 +425,7 @@ async def test_calls_for_metadata_wait_while_plays_are_polled(monkeypatch: pytes
         poll = harness.exporter.poller.poll
 
         async def poll_and_refresh(query: Query) -> PollReport:
-            await harness.exporter.refresh_metadata("main")
+            await harness.exporter.discovery.refresh_metadata("main")
             assert sum(harness.clock.waits) >= 5.0
             return await poll(query)
 
@@ -453,7 +453,7 @@ async def test_sets_and_metadata_survive_a_restart(tmp_path: Path) -> None:
 async def test_without_search_and_metadata_there_is_no_series_and_no_call() -> None:
     async with running_harness(text=text(), media="{top: 30}") as harness:
         await harness.poll()
-        await harness.exporter.refresh_metadata("main")
+        await harness.exporter.discovery.refresh_metadata("main")
         exposition = await harness.metrics()
         for word in ("metadata", "discover", "category", "permitted", "SearchMedia", "GetVideoInfos", "GetCategories"):
             assert word not in exposition
@@ -503,7 +503,7 @@ async def test_the_page_names_the_missing_permission_and_media_that_do_not_exist
         await metadata(harness)
         harness.simulator.change(faults=(Fault("Forbidden.RAM", when={"Action": "GetCategories"}),))
         harness.clock.at += 7 * 3_600
-        await harness.exporter.refresh_metadata("main")
+        await harness.exporter.discovery.refresh_metadata("main")
         view = summarize(await harness.exporter.status(), Filters())
         html = Pages("/metrics").render(view, "en").decode()
         assert "Allow the RAM action vod:GetCategories" in html

@@ -19,7 +19,7 @@ from starlette.applications import Starlette
 
 from exporter.core import play_dates
 from exporter.core.model import Dimensions
-from exporter.reload import poll_id
+from exporter.jobs import poll_id
 from exporter.simulator.faults import Fault
 from exporter.simulator.incidents import collapse
 from exporter.simulator.options import SimulatorOptions

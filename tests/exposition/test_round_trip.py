@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from exporter.core.publication import PublishedMedia
 from exporter.exposition.negotiation import respond
 from exporter.exposition.render import Renderer
-from exporter.vod.page_decoder import decode
 from tests.exposition.examples import (
     OPENMETRICS,
     full_telemetry,
@@ -25,6 +24,7 @@ from tests.exposition.examples import (
     read_text,
     series,
 )
+from tests.vod.pages import decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable

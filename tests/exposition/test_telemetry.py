@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def ours(telemetry: Telemetry, *, about: str = "aliyun_vod_") -> list[str]:
-    lines = telemetry.expose("text", generate_latest).text().decode().split("\n")
+    lines = telemetry.families.expose("text", generate_latest).text().decode().split("\n")
     return [line for line in lines if line.startswith(about)]
 
 
@@ -238,8 +238,8 @@ def test_a_hostile_code_is_made_safe(code: str, label: str) -> None:
     telemetry = new_telemetry()
     telemetry.request_failed("main", ACTION, code, ErrorKind.OTHER)
     for metrics in (
-        read_text(telemetry.expose("text", generate_latest).text()),
-        read_openmetrics(telemetry.expose("open", generate_openmetrics).text()),
+        read_text(telemetry.families.expose("text", generate_latest).text()),
+        read_openmetrics(telemetry.families.expose("open", generate_openmetrics).text()),
     ):
         found = {dict(labels).get("code") for _name, labels in series(metrics)}
         assert found == {None, *METER_CODES, label}
@@ -260,7 +260,7 @@ def test_names_with_lone_surrogates_do_not_fail_the_scrape() -> None:
 
 def test_there_are_no_created_series() -> None:
     for exposition in (generate_latest, generate_openmetrics):
-        assert b"_created" not in full_telemetry().expose("any", exposition).text()
+        assert b"_created" not in full_telemetry().families.expose("any", exposition).text()
 
 
 def test_two_telemetries_do_not_share_a_registry() -> None:

@@ -27,11 +27,12 @@ from exporter.status.languages import LANGUAGES, OWN_CODES, is_own, preferred, t
 from exporter.vod import (
     categories,
     error_codes,
+    lenient_decoder,
     media_source,
     metadata_values,
     network_errors,
     network_route,
-    page_decoder,
+    play_data,
     player_metrics,
     response_head,
     responses,
@@ -49,6 +50,7 @@ from exporter.vod.network_route import AttemptProgress
 from exporter.vod.play_data import PLAY_DATA
 from exporter.vod.responses import RawResponse
 from tests.status.examples import NOW
+from tests.vod.pages import decode
 from tests.web.pki import issue
 
 if TYPE_CHECKING:
@@ -212,7 +214,17 @@ def ours() -> Iterator[UpstreamError]:
 
 # The modules that reject responses, and those whose reasons for it reach the page.
 UNREADABLE = (
-    *(page_decoder, row_values, player_metrics, metadata_values, search_media, categories, video_infos, media_source),
+    *(
+        play_data,
+        lenient_decoder,
+        row_values,
+        player_metrics,
+        metadata_values,
+        search_media,
+        categories,
+        video_infos,
+        media_source,
+    ),
     *(media_details, permits),
 )
 
@@ -230,7 +242,7 @@ def unreadable() -> Iterator[str]:
                 )
     for body in (b"", b"<html>", b"[]", b'{"QoeInfoList":1}', b'{"a":', b"x", b"[" * 100_000):
         with pytest.raises(UpstreamError) as malformed:
-            page_decoder.decode(body, page=1, page_size=100, media_id=None)
+            decode(body)
         yield malformed.value.message
 
 

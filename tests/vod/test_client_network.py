@@ -17,9 +17,9 @@ import trustme
 
 from exporter.errors import StartError, UpstreamError
 from exporter.vod.client import Client
-from exporter.vod.page_decoder import decode
 from exporter.vod.rate_limits import AccountLimits
 from tests.vod.fakes import ClientFixture, FakeMeter, FakeSource, action
+from tests.vod.pages import decode
 from tests.vod.servers import conversation_server
 
 if TYPE_CHECKING:

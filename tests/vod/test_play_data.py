@@ -22,9 +22,9 @@ from exporter.core.model import (
     Slice,
 )
 from exporter.errors import ErrorKind, UpstreamError
-from exporter.vod.page_decoder import decode
 from exporter.vod.play_data import PLAY_DATA, PlayDataSource, parameters
 from exporter.vod.responses import RawResponse, decode_response
+from tests.vod.pages import decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,7 +57,7 @@ def raw(row: str) -> bytes:
     return f'{{"RequestId":"R","TotalCount":1,"QoeInfoList":[{{"MediaId":"m",{row}}}]}}'.encode()
 
 
-def refused(content: bytes, *, page: int | None = 1, media_id: str | None = None) -> UpstreamError:
+def refused(content: bytes, *, page: int = 1, media_id: str | None = None) -> UpstreamError:
     with pytest.raises(UpstreamError) as caught:
         decode(content, page=page, media_id=media_id)
     assert (caught.value.code, caught.value.kind) == ("malformed", ErrorKind.MALFORMED)
@@ -294,6 +294,7 @@ def test_body_that_is_no_object(content: bytes) -> None:
     [
         (b'{"TotalCount":1', "the response is JSON that ends too early"),
         (b"<html>", "the response is HTML or XML, not JSON"),
+        (b" <html>", "the response is HTML or XML, not JSON"),
         (b'{"RequestId":"R","QoeInfoList":7}', "QoeInfoList is not a list"),
         (b"[]", "the response is JSON, but not an object"),
         (b" \n", "the response is empty"),
@@ -306,6 +307,17 @@ def test_an_unusable_response_is_an_error_with_a_reason(mark: bytes, content: by
     assert "byte" not in error.message
     assert "Expected" not in error.message
     assert error.request_id == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"x" * 65_536, "the response has 65579 bytes and no rows"),
+        (b"\xff", "the response has no rows, and other content that cannot be read"),
+    ],
+)
+def test_an_empty_response_with_a_text_that_is_not_searched_for_an_error_is_an_error(text: bytes, reason: str) -> None:
+    assert refused(b'{"TotalCount":0,"QoeInfoList":[],"Text":"' + text + b'"}').message == reason
 
 
 # From which depth on is Python's own business: 3.11 refuses 2,000, 3.13 does not, 3.14 skips over 200,000.
@@ -572,7 +584,7 @@ def test_the_sign_of_an_error_is_named(fields: dict[str, object], sign: str) -> 
 def test_an_error_that_must_be_repaired_is_an_error_still(content: bytes) -> None:
     response = RawResponse(200, {}, content)
     with pytest.raises(UpstreamError) as caught:
-        decode_response(response, PLAY_DATA, {"PageNo": "1", "PageSize": "100"}, now=0)
+        decode_response(response, PLAY_DATA, {"PageNo": "1", "PageSize": "100", "PlayDate": "20240322"}, now=0)
     assert caught.value.code in {"InternalError", "malformed"}
 
 
@@ -650,7 +662,7 @@ def test_a_value_that_is_not_json_costs_itself_alone_wherever_it_stands(value: s
     ],
 )
 def test_a_success_without_rows_is_an_empty_page(fields: dict[str, object]) -> None:
-    assert decode(body(**fields), page=1) == Page((), 0, "R")
+    assert decode(body(**fields), play_date="20261127") == Page((), 0, "R")
 
 
 @pytest.mark.parametrize(
@@ -697,6 +709,8 @@ def test_a_valid_page_may_have_rows_without_a_title_and_titles_with_control_char
     )
     assert [each.title for each in decode(content.encode()).rows] == [None, '"', " "]
     assert [each.title for each in decode(content.replace("\x85", "").encode()).rows] == [None, '"', ""]
+    alone = json.dumps({"QoeInfoList": [{**row, "VideoTitle": "\x85"}]}, ensure_ascii=False)
+    assert [each.title for each in decode(alone.encode()).rows] == [" "]
     assert len(decode(body({"MediaId": "a"}, {"MediaId": "b"}), page_size=2).rows) == 2
 
 
@@ -824,7 +838,9 @@ async def test_media_and_order_are_parameters() -> None:
 
 async def test_page_must_match_the_request() -> None:
     with pytest.raises(UpstreamError, match="2 rows, but 1 were requested"):
-        PLAY_DATA.decode(body({"MediaId": "a"}, {"MediaId": "b"}), {"PageNo": "1", "PageSize": "1"})
+        PLAY_DATA.decode(
+            body({"MediaId": "a"}, {"MediaId": "b"}), {"PageNo": "1", "PageSize": "1", "PlayDate": "20240322"}
+        )
     source = PlayDataSource(Recorder())
     with pytest.raises(UpstreamError, match="PageNo is 1, but 2 was requested"):
         await source.page(DAY, page=2, page_size=100)

@@ -131,6 +131,11 @@ def test_an_answer_that_cannot_be_believed_is_rejected(body: Any, message: str) 
     assert caught.value.kind is ErrorKind.MALFORMED
 
 
+def test_no_rows_beside_text_that_is_not_utf8_are_an_error() -> None:
+    with pytest.raises(UpstreamError, match="and other content that cannot be read"):
+        decode(b'{"DataList":[],"Text":"\xff"}', REQUESTED)
+
+
 def test_no_rows_are_no_error() -> None:
     assert answer().rows == {}
 

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import ErrorKind, NotReady, RetryPolicy, UpstreamError
-from exporter.vod.page_decoder import decode
 from exporter.vod.responses import (
     LARGEST_ERROR,
     LONGEST_WAIT,
@@ -22,6 +21,7 @@ from exporter.vod.responses import (
     requested_wait,
 )
 from tests.vod.fakes import action
+from tests.vod.pages import decode
 
 NOW = 1_700_000_000.0
 SECRET = "s3cr3t+/=key"

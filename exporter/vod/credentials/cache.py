@@ -26,7 +26,7 @@ TIME_LIMIT: Final = 30.0
 RETRY_SECONDS: Final = 30.0
 """Seconds after a failed fetch before the next one; doubled for each further one that has not returned."""
 MOST_HANGING: Final = 6
-"""Fetches that have not returned, at which no other is started: nothing can end their threads."""
+"""While this many fetches have not returned, no other is started: nothing can end their threads."""
 MARGIN: Final = 900.0
 """Seconds before expiry at which credentials are renewed; a third of their lifetime if that is less."""
 UNKNOWN: Final = 300.0
@@ -108,7 +108,7 @@ class CredentialCache:
         self._lock = asyncio.Lock()
         # Fetches whose threads have not ended.
         self._unreturned: set[object] = set()
-        # The result of a fetch until its caller has got it; afterwards it came too late, and is the next caller's.
+        # The result of the last fetch until a caller has used it: one that comes too late is for the next caller.
         self._late: ExpiringCredentials | None = None
         self._cached: _CachedCredentials | None = None
         self._failure: _Failure | None = None

@@ -17,7 +17,7 @@ from exporter.app import Runtime, assemble
 from exporter.config.loader import loads
 from exporter.core.sharding import WHOLE
 from exporter.exposition.encoded_collectors import SAMPLED_SECONDS
-from exporter.reload import Reloader, jobs
+from exporter.reload import Reloader
 from exporter.scheduler import Scheduler
 from exporter.status.filters import Filters
 from exporter.status.summary import summarize
@@ -127,8 +127,8 @@ class ActionRun:
         """Everything runs once, beside each other."""
 
         async def catalogue() -> None:
-            await parts.daemon.refresh_search(parts.daemon.queries[1])
-            await parts.daemon.refresh_metadata("main")
+            await parts.daemon.discovery.refresh_search(parts.daemon.queries[1])
+            await parts.daemon.discovery.refresh_metadata("main")
 
         async def named(name: str, work: Awaitable[object]) -> None:
             _JOB.set(name)
@@ -208,7 +208,7 @@ class ActionRun:
     async def _reload_meanwhile(self, parts: Parts) -> None:
         """A reload that changes the account, while the action waits for its response."""
         self.service.gate.clear()
-        all_jobs = jobs(parts.daemon, parts.player, parts.daemon.replica)
+        all_jobs = (*parts.daemon.jobs(parts.daemon.replica), *parts.player.jobs(parts.daemon.replica))
         async with Scheduler(all_jobs, parts.daemon.states) as scheduler:
             await self.service.first_affected.wait()
             reloader = Reloader(
@@ -237,7 +237,7 @@ class ActionRun:
             await self.break_()
             async with self.exporting(storage) as parts:
                 begun = await self.scraped(parts)
-                all_jobs = jobs(parts.daemon, parts.player, parts.daemon.replica)
+                all_jobs = (*parts.daemon.jobs(parts.daemon.replica), *parts.player.jobs(parts.daemon.replica))
                 async with Scheduler(all_jobs, parts.daemon.states):
                     await service.first_affected.wait()
                     ended = await self.scraped(parts)

@@ -10,8 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from exporter.jobs import Job
-from exporter.reload import poll_id
+from exporter.jobs import Job, poll_id
 from exporter.scheduler import Scheduler
 from tests.campaigns.faults.case_context import CaseRun, Mark, Passed
 from tests.campaigns.faults.cases import Moment

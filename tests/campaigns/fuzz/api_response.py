@@ -13,12 +13,12 @@ from exporter.core.publication import PublishedMedia
 from exporter.errors import UpstreamError
 from exporter.exposition.render import Renderer
 from exporter.vod.actions import Action
-from exporter.vod.page_decoder import decode
 from exporter.vod.responses import RawResponse, decode_response
 from exporter.vod.row_values import LARGEST_NUMBER
 from tests.campaigns.fuzz.message_rules import check_no_secrets, check_sentence
 from tests.campaigns.fuzz.target import SEEDS, Target
 from tests.exposition.examples import publication, published, read_text, series
+from tests.vod.pages import decode
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -51,14 +51,14 @@ def response_of(fuzz_input: bytes) -> RawResponse:
     return RawResponse(int(status) if status.isascii() and status.isdigit() and len(status) < 4 else 200, known, body)
 
 
-def decode_any(body: bytes, _: Mapping[str, str], *, page: int | None, media_id: str | None) -> Page:
+def decode_any(body: bytes, _: Mapping[str, str], *, page: int, media_id: str | None) -> Page:
     return decode(body, page=page, media_id=media_id)
 
 
 def try_one(fuzz_input: bytes) -> None:
     """A valid response has the rows of its JSON and can be published; any other is an UpstreamError."""
     response = response_of(fuzz_input)
-    for page, media_id in ((None, None), (1, None), (1, MEDIA_ID)):
+    for page, media_id in ((1, None), (2, None), (1, MEDIA_ID)):
         try:
             action = Action("Fuzz", "1", "vod:Fuzz", partial(decode_any, page=page, media_id=media_id))
             decoded = decode_response(response, action, {}, now=NOW, hide=SECRETS)
