@@ -123,7 +123,7 @@ class OpenFiles:
             if shm.identity not in self._indexes:
                 # It stays open, as closing it would release SQLite's locks.
                 self._indexes[shm.identity] = os.open(self._shm, os.O_RDONLY | os.O_CLOEXEC)
-            index, before = self._indexes[shm.identity], None
+            index, before, size, head = self._indexes[shm.identity], b"", 0, None
             # Another process may write both at this moment.
             while (header := os.pread(index, 2 * _INDEX_HEADER.size, 0)) != before:
                 size, head, before = self._wal.stat().st_size, _head(self._wal), header

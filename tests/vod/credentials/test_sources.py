@@ -12,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter.errors import CredentialsError, ErrorKind
+from exporter.secret_files import state_of
 from exporter.vod.credentials import sources
 from exporter.vod.credentials.sources import (
     Credentials,
@@ -386,7 +387,6 @@ async def test_a_file_system_that_does_not_respond_is_logged_once_and_its_change
     path.write_text("old")
     file = SecretFile(path, time_limit=0.05)
     await file.read()
-    state_of = sources.state_of
 
     def hang(path: Path) -> FileState:
         responds.wait(60)
@@ -415,7 +415,7 @@ async def test_a_value_that_comes_too_late_is_used_by_the_next_poll(
 ) -> None:
     path, calls = tmp_path / "secret", 0
     path.write_text("value")
-    state_of, responds = sources.state_of, threading.Event()
+    responds = threading.Event()
 
     def slow(path: Path) -> FileState:
         nonlocal calls
