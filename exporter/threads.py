@@ -28,8 +28,8 @@ _counting: Final = threading.Lock()
 def in_time(work: Callable[[], T], key: Hashable) -> T:
     """The result of a function that may never return because a file system does not respond.
 
-    Raises OSError after FILE_SECONDS, or at once if _MOST_UNRETURNED calls with this key have not returned: nothing can
-    end their threads.
+    Raises OSError after FILE_SECONDS, or immediately if _MOST_UNRETURNED calls with this key have not returned: nothing
+    can end their threads. If no thread can be started, the function is called in this one.
     """
     with _counting:
         if _unreturned[key] >= _MOST_UNRETURNED:
@@ -44,12 +44,12 @@ def in_time(work: Callable[[], T], key: Hashable) -> T:
         result = _started(work, f"reading {key}"[:40], returned)
     except OSError:
         returned()
-        raise
+        return work()
     try:
         return result.result(FILE_SECONDS)
     except TimeoutError:
         if result.done():
-            raise  # it is the function's own
+            return result.result()  # the exception is the function's own, or it has just returned
         raise OSError(errno.ETIMEDOUT, f"{_HANGING}: no response within {FILE_SECONDS:g} s") from None
 
 

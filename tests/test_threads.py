@@ -90,3 +90,12 @@ def test_work_that_does_not_return_is_an_error_and_takes_a_bounded_number_of_thr
     while threading.active_count() > before:
         time.sleep(0.001)
     assert in_time(lambda: 42, "a file") == 42
+
+
+def test_without_a_thread_the_work_is_done_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    for _ in range(10):
+        assert in_time(lambda: 42, "key") == 42
