@@ -47,6 +47,7 @@ T = TypeVar("T")
 
 _GZIP: Final = zlib.MAX_WBITS | 16
 _RAW: Final = -zlib.MAX_WBITS
+_GZIP_MAGIC: Final = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +221,7 @@ def _query(parameters: Mapping[str, str]) -> bytes:
 
 
 class _Decompressor:
-    """Decompression of one encoding; at most `largest` bytes and one more from each chunk."""
+    """Decompression of one encoding; at most `largest` bytes and one more from each gzip member in a chunk."""
 
     def __init__(self, encoding: str, largest: int) -> None:
         self._is_deflate = encoding == "deflate"
@@ -237,6 +238,10 @@ class _Decompressor:
             self._zlib = zlib.decompressobj(_RAW)
             found = self._zlib.decompress(chunk, self._largest + 1)
         self._is_deflate = False
+        # A gzip stream may have several members (RFC 1952, 2.2). A magic number that is cut off comes with the next chunk.
+        while self._zlib.eof and self._zlib.unused_data.startswith(_GZIP_MAGIC):
+            rest, self._zlib = self._zlib.unused_data, zlib.decompressobj(_GZIP)
+            found += self._zlib.decompress(rest, self._largest + 1)
         return found
 
     @property

@@ -122,6 +122,7 @@ BUSY = gzip.compress(b'{"Code":"ServiceUnavailable"}')
         GOOD,
         says(b"200 OK\r\nContent-Encoding: gzip", ZIPPED),
         says(b"200 OK\r\nContent-Encoding: gzip, gzip", gzip.compress(ZIPPED)),
+        says(b"200 OK\r\nContent-Encoding: gzip", b"".join(gzip.compress(bytes([byte])) for byte in PAGE)),
         says(b"200 OK\r\nContent-Encoding: deflate", DEFLATED),
         says(b"200 OK\r\nContent-Encoding: deflate", DEFLATED[2:-4]),
         raw(
@@ -130,7 +131,7 @@ BUSY = gzip.compress(b'{"Code":"ServiceUnavailable"}')
         ),
         raw(b"HTTP/1.0 200 OK\r\n\r\n" + PAGE),
     ],
-    ids=["plain", "gzip", "gzip twice", "deflate", "deflate without its header", "chunked", "until closed"],
+    ids=["plain", "gzip", "gzip twice", "gzip members", "deflate", "deflate without its header", "chunked", "until closed"],
 )
 async def test_answers(conversation: Conversation) -> None:
     async with serving(conversation) as endpoint, network_client(endpoint) as (client, meter):
@@ -157,6 +158,7 @@ async def test_answers(conversation: Conversation) -> None:
         (says(b"200 OK\r\nContent-Encoding: gzip", b"not gzip"), ("malformed", "malformed")),
         (says(b"200 OK\r\nContent-Encoding: gzip", ZIPPED[:-10]), ("malformed", "malformed")),
         (says(b"200 OK\r\nContent-Encoding: gzip", ZIPPED[:-8]), ("malformed", "malformed")),
+        (says(b"200 OK\r\nContent-Encoding: gzip", ZIPPED + ZIPPED[:-8]), ("malformed", "malformed")),
         (says(b"200 OK\r\nContent-Encoding: gzip", ZIPPED[:-1]), ("malformed", "malformed")),
         (says(b"200 OK\r\nContent-Encoding: gzip", ZIPPED[:-8] + b"\0" * 8), ("malformed", "malformed")),
         (says(b"200 OK\r\nContent-Encoding: deflate", DEFLATED[:-4]), ("malformed", "malformed")),
@@ -184,6 +186,7 @@ async def test_answers(conversation: Conversation) -> None:
         "not gzip",
         "truncated gzip",
         "gzip without its checksum",
+        "a second gzip member without its checksum",
         "gzip without its last byte",
         "gzip with a wrong checksum",
         "deflate without its checksum",
