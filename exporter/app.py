@@ -29,6 +29,7 @@ from exporter.reload import Reloader, jobs, poll_id
 from exporter.replica import replica_config
 from exporter.scheduler import Scheduler
 from exporter.threads import run_in_daemon_thread
+from exporter.web.connection_limits import limits_for_process
 from exporter.web.routes import routes
 from exporter.web.server import bound, prepared, serving, urls
 from exporter.web.socket_activation import inherited
@@ -200,7 +201,8 @@ async def serve(
         starting.cancel()  # from here on it stops gracefully
         reload = reloader.reload if reloads.via_http else None
         app = routes(daemon, telemetry_path, reload, prefix)
-        await stack.enter_async_context(serving(app, sockets, web_access=web_access, prefix=prefix))
+        limits = limits_for_process(sum(account.limits.concurrency for account in daemon.replica.accounts))
+        await stack.enter_async_context(serving(app, sockets, web_access=web_access, limits=limits, prefix=prefix))
         listening_urls = urls(sockets, web_access.scheme if web_access else "http")
         _log.info(
             "listening", version=__version__, urls=",".join(listening_urls), telemetry_path=f"{prefix}{telemetry_path}"

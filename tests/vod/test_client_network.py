@@ -131,7 +131,7 @@ BUSY = gzip.compress(b'{"Code":"ServiceUnavailable"}')
         ),
         raw(b"HTTP/1.0 200 OK\r\n\r\n" + PAGE),
     ],
-    ids=["plain", "gzip", "gzip twice", "gzip members", "deflate", "deflate without its header", "chunked", "until closed"],
+    ids=["plain", "gzip", "gzip twice", "members", "deflate", "deflate without its header", "chunked", "until closed"],
 )
 async def test_answers(conversation: Conversation) -> None:
     async with serving(conversation) as endpoint, network_client(endpoint) as (client, meter):
