@@ -238,8 +238,7 @@ class _Decompressor:
             self._zlib = zlib.decompressobj(_RAW)
             found = self._zlib.decompress(chunk, self._largest + 1)
         self._is_deflate = False
-        # A gzip stream may have several members (RFC 1952, 2.2). A magic number that is cut off is completed by the next
-        # chunk.
+        # A gzip stream may have several members (RFC 1952, 2.2). The next chunk completes a magic number that is cut.
         while self._zlib.eof and self._zlib.unused_data.startswith(_GZIP_MAGIC):
             rest, self._zlib = self._zlib.unused_data, zlib.decompressobj(_GZIP)
             found += self._zlib.decompress(rest, self._largest + 1)
