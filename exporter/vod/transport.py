@@ -106,7 +106,8 @@ class _Connection:
             except h11.RemoteProtocolError:
                 raise network_errors.no_http("its headers contradict each other") from None
             if isinstance(event, h11.Response):
-                if self._is_used and event.status_code == _REQUEST_TIMEOUT:
+                is_last = self._http.our_state is h11.MUST_CLOSE  # it has the header Connection: close
+                if self._is_used and is_last and event.status_code == _REQUEST_TIMEOUT:
                     # The server has closed the idle connection, and says so.
                     raise network_errors.lost()
                 break
