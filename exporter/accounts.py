@@ -137,10 +137,13 @@ class Accounts:
         before, accounts = self._in_use, dict[str, ActiveAccount]()
         # Loaded again for each reload, and shared by all clients: the authorities take 2 MiB.
         tls = cache(lambda: tls_context(os.environ))
+        given = tuple(settings)
         try:
-            for account_settings in settings:
+            # All at once: each key file on a file system that does not respond takes its whole time limit.
+            sources = await asyncio.gather(*(self._source(each, before.get(each.name)) for each in given))
+            for account_settings, source in zip(given, sources, strict=True):
                 accounts[account_settings.name] = await self._opened(
-                    account_settings, before.get(account_settings.name), tls
+                    account_settings, before.get(account_settings.name), source, tls
                 )
             yield accounts
         finally:
@@ -167,15 +170,24 @@ class Accounts:
                 account.meter.enable(name, account.limits)
         self._in_use = dict(accounts)
 
+    async def _source(self, account_settings: AccountSettings, before: ActiveAccount | None) -> CredentialSource | None:
+        """The source of an account's credentials; None if the client is kept."""
+        is_kept = before is not None and same_connection(before.settings, account_settings)
+        return None if is_kept else await self._keys(account_settings)
+
     async def _opened(
-        self, account_settings: AccountSettings, before: ActiveAccount | None, tls: Callable[[], ssl.SSLContext]
+        self,
+        account_settings: AccountSettings,
+        before: ActiveAccount | None,
+        keys: CredentialSource | None,
+        tls: Callable[[], ssl.SSLContext],
     ) -> ActiveAccount:
-        if before is not None and same_connection(before.settings, account_settings):
+        if keys is None:
+            assert before is not None  # noqa: S101 - only an account in use keeps its client
             return replace(before, settings=account_settings)
         meter = before.meter if before else _GatedMeter(self._meter)
         limits = before.limits if before else self._limits(account_settings, meter)
         separate_limits = before.separate_limits if before else self._separate_limits(account_settings, limits)
-        keys = await self._keys(account_settings)
 
         def client(limits: AccountLimits) -> Client:
             return Client(

@@ -29,6 +29,8 @@ from exporter.player_polls import PlayerPolls
 from exporter.reload import Reloader
 from exporter.replica import replica_config
 from exporter.scheduler import Scheduler
+from exporter.threads import run_in_daemon_thread
+from exporter.web.connection_limits import limits_for_process
 from exporter.web.routes import routes
 from exporter.web.server import bound, prepared, serving, urls
 from exporter.web.socket_activation import inherited
@@ -181,9 +183,13 @@ async def serve(
 
     Raises StartError when it cannot listen, ConfigError when the web configuration is invalid.
     """
-    async with contextlib.AsyncExitStack() as stack:
+    async with contextlib.AsyncExitStack() as stack, _cancelled_by(stop) as starting:
         stack.enter_context(tune_interpreter())
-        web_access = stack.enter_context(contextlib.closing(_open_web_config(web_config))) if web_config else None
+        web_access = None
+        if web_config:
+            # Its file system may not respond.
+            web_access = await run_in_daemon_thread(partial(_open_web_config, web_config), "web configuration")
+            stack.enter_context(contextlib.closing(web_access))
         opened = inherited(runtime.variables) if listen is None else bound(listen)
         sockets = prepared(stack.enter_context(opened))
         daemon, accounts, player = await stack.enter_async_context(assemble(config, runtime, storage_path, shard))
@@ -194,9 +200,11 @@ async def serve(
         )
         reloads = reloads or ReloadOptions(lambda: config, asyncio.Event())
         reloader = Reloader(reloads.read, daemon=daemon, accounts=accounts, polling=scheduler, player=player)
+        starting.cancel()  # from here on it stops gracefully
         reload = reloader.reload if reloads.via_http else None
         app = routes(daemon, telemetry_path, reload, prefix)
-        await stack.enter_async_context(serving(app, sockets, web_access=web_access, prefix=prefix))
+        limits = limits_for_process(sum(account.limits.concurrency for account in daemon.replica.accounts))
+        await stack.enter_async_context(serving(app, sockets, web_access=web_access, limits=limits, prefix=prefix))
         listening_urls = urls(sockets, web_access.scheme if web_access else "http")
         _log.info(
             "listening", version=__version__, urls=",".join(listening_urls), telemetry_path=f"{prefix}{telemetry_path}"
@@ -214,6 +222,27 @@ async def serve(
             await stop.wait()
             _log.info("stopping", reason="signal")
     _log.info("stopped")
+
+
+@contextlib.asynccontextmanager
+async def _cancelled_by(stop: asyncio.Event) -> AsyncGenerator[asyncio.Task[None]]:
+    """Cancel the block, without an error, when `stop` is set; no longer once the task that it gets is cancelled."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a coroutine runs in a task
+
+    async def cancel() -> None:
+        await stop.wait()
+        task.cancel()
+
+    canceller = asyncio.create_task(cancel())
+    try:
+        yield canceller
+    except asyncio.CancelledError:
+        if canceller.cancelled() or not stop.is_set() or task.uncancel():
+            raise
+        _log.info("stopping", reason="signal")
+    finally:
+        canceller.cancel()
 
 
 @contextlib.asynccontextmanager

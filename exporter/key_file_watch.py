@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterable
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
     from exporter.core.model import Query
 
@@ -39,19 +39,30 @@ class KeyFileWatch:
         self._changed = changed
         self._poll_now = poll_now
         self._sleep = sleep
+        # Accounts whose check has not ended: a file system may not respond, which must not keep others waiting.
+        self._checked: set[str] = set()
 
     async def run(self) -> None:
         """Check every WATCH_SECONDS, without end."""
-        while True:
-            await self._sleep(WATCH_SECONDS)
-            await self.check()
+        async with asyncio.TaskGroup() as checks:
+            while True:
+                await self._sleep(WATCH_SECONDS)
+                for account in self._failed_queries():
+                    if account not in self._checked:
+                        self._checked.add(account)
+                        checks.create_task(self._check(account))
 
-    async def check(self) -> None:
-        """Check once."""
+    async def _check(self, account: str) -> None:
+        try:
+            if await self._changed(account) and (names := self._failed_queries().get(account)):
+                _log.info("key file changed", account=account, polled_now=",".join(names))
+                self._poll_now(names)
+        finally:
+            self._checked.discard(account)
+
+    def _failed_queries(self) -> Mapping[str, Sequence[str]]:
+        """The names of the queries whose last poll did not fully succeed, by account."""
         failed: defaultdict[str, list[str]] = defaultdict(list)
         for query in self._failed():
             failed[query.account].append(query.name)
-        for account, names in failed.items():
-            if await self._changed(account):
-                _log.info("key file changed", account=account, polled_now=",".join(names))
-                self._poll_now(names)
+        return failed

@@ -1,4 +1,4 @@
-"""Read files that hold secrets: without blocking, up to a maximum size, and only if not everyone can write to them.
+"""Read files that hold secrets: within a time limit, up to a maximum size, and only if not everyone can write to them.
 
 Symbolic links are followed: Kubernetes mounts secrets as links. A file that too many users can read, or that can be
 replaced because of its directory, causes a warning and no error: an exporter that does not start reports nothing at
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from exporter.errors import shown
+from exporter.threads import in_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,8 +69,12 @@ def state_of(path: Path) -> FileState:
 def read(path: Path, *, most: int) -> Content:
     """The content of a regular file of at most `most` bytes.
 
-    Raises OSError, whose `strerror` is a reason for the operator.
+    Raises OSError, whose `strerror` is a reason for the operator; also if its file system does not respond.
     """
+    return in_time(lambda: _read(path, most), path)
+
+
+def _read(path: Path, most: int) -> Content:
     try:
         # Opening a pipe may block for ever, and opening a device may have side effects.
         _check(path, path.stat())
@@ -95,7 +100,7 @@ def read_secret(path: Path, *, most: int) -> bytes:
 
 
 def permission_warnings(path: Path, *, is_secret: bool = True, is_used: bool = False) -> Iterator[PermissionWarning]:
-    """Yield a warning for each permission on a file that is too wide.
+    """Yield a warning for each permission on a file that is too wide; may block.
 
     There are none for a file that does not exist, or for one on a read-only mount (of the file or its directory), as in
     Kubernetes: there, modes do not determine who has access. `is_secret`: warn also if everyone may read it. `is_used`:

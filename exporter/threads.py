@@ -5,15 +5,52 @@ from __future__ import annotations
 import asyncio
 import errno
 import threading
+from collections import Counter
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from exporter.errors import NO_THREAD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
 T = TypeVar("T")
+
+FILE_SECONDS: Final = 10.0
+"""Seconds that a file may take to respond."""
+_HANGING: Final = "its file system does not respond"
+_MOST_UNRETURNED: Final = 6
+# Calls of `in_time` that have not returned, by key.
+_unreturned: Counter[Hashable] = Counter()
+_counting: Final = threading.Lock()
+
+
+def in_time(work: Callable[[], T], key: Hashable) -> T:
+    """The result of a function that may never return because a file system does not respond.
+
+    Raises OSError after FILE_SECONDS, or immediately if _MOST_UNRETURNED calls with this key have not returned: nothing
+    can end their threads. If no thread can be started, the function is called in this one.
+    """
+    with _counting:
+        if _unreturned[key] >= _MOST_UNRETURNED:
+            raise OSError(errno.ETIMEDOUT, _HANGING)
+        _unreturned[key] += 1
+
+    def returned() -> None:
+        with _counting:
+            _unreturned[key] -= 1
+
+    try:
+        result = _started(work, f"reading {key}"[:40], returned)
+    except OSError:
+        returned()
+        return work()
+    try:
+        return result.result(FILE_SECONDS)
+    except TimeoutError:
+        if result.done():
+            return result.result()  # the exception is the function's own, or it has just returned
+        raise OSError(errno.ETIMEDOUT, f"{_HANGING}: no response within {FILE_SECONDS:g} s") from None
 
 
 async def run_in_daemon_thread(work: Callable[[], T], name: str) -> T:
@@ -22,6 +59,11 @@ async def run_in_daemon_thread(work: Callable[[], T], name: str) -> T:
     The event loop's thread pool is not used: calls to a name server or file system that does not respond would occupy
     all its threads, and the process would wait for them at exit. Raises OSError if no thread can be started.
     """
+    return await asyncio.wrap_future(_started(work, name))
+
+
+def _started(work: Callable[[], T], name: str, ended: Callable[[], object] = lambda: None) -> Future[T]:
+    """The future result of a function in a daemon thread, which then calls `ended`. Raises OSError without a thread."""
     result: Future[T] = Future()
     result.set_running_or_notify_cancel()  # if the caller is cancelled, the result is dropped
 
@@ -32,9 +74,11 @@ async def run_in_daemon_thread(work: Callable[[], T], name: str) -> T:
             # A future rejects StopIteration, and an exception that is no Exception would end the event loop.
             is_ordinary = isinstance(error, Exception) and not isinstance(error, StopIteration)
             result.set_exception(error if is_ordinary else RuntimeError(f"{type(error).__name__} in a thread"))
+        finally:
+            ended()
 
     try:
         threading.Thread(target=run, name=name, daemon=True).start()
     except RuntimeError:
         raise OSError(errno.EAGAIN, NO_THREAD) from None
-    return await asyncio.wrap_future(result)
+    return result

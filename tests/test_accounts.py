@@ -65,6 +65,23 @@ async def test_one_account_with_a_wrong_key_neither_slows_nor_stops_another() ->
     assert calls["both"] == calls["alone"] > 0
 
 
+async def test_the_keys_of_all_accounts_are_read_at_the_same_time() -> None:
+    """Files on a file system that does not respond take ten seconds each."""
+    reading = asyncio.Barrier(3)
+
+    async def wait(account: AccountSettings) -> CredentialSource:
+        del account
+        await reading.wait()
+        return EnvCredentials({})
+
+    async with (
+        asyncio.timeout(60),
+        Accounts(wait, meter=FakeMeter()) as accounts,
+        accounts.opened(settings("name: a", "name: b", "name: c")) as opened,
+    ):
+        assert list(opened) == ["a", "b", "c"]
+
+
 async def test_what_stays_the_same_is_the_same_object() -> None:
     async with Accounts(keys, meter=FakeMeter()) as accounts:
         async with accounts.opened(settings("name: a", "name: b", "name: c")) as first:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import threading
 from typing import TYPE_CHECKING
 
 import httpx
@@ -17,6 +18,7 @@ from exporter.config.loader import loads
 from exporter.errors import StartError
 from exporter.simulator.access_keys import AccessKeyPair
 from exporter.simulator.options import SimulatorOptions
+from exporter.vod.credentials import sources
 from exporter.web.server import bound, serving, urls
 from tests.harness import (
     CONFIGURATION,
@@ -231,6 +233,30 @@ async def test_it_polls_and_serves_until_stopped() -> None:
     async with httpx.AsyncClient(timeout=PATIENCE) as client:
         with pytest.raises(httpx.ConnectError):
             await client.get(place)
+
+
+async def test_stop_is_obeyed_while_the_start_waits_for_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "secret").write_text("secret")
+    text = CONFIGURATION.replace("access_key_secret: simulator-secret", f"access_key_secret_file: {tmp_path}/secret")
+    config = configuration("http://127.0.0.1:1", text=text)
+    reading, responds, stop = threading.Event(), threading.Event(), asyncio.Event()
+
+    def hang(path: Path, *, most: int) -> bytes:
+        del path, most
+        reading.set()
+        responds.wait(60)
+        return b""
+
+    monkeypatch.setattr(sources, "read_secret", hang)
+    served = asyncio.create_task(
+        app.serve(config, Runtime({}), listen=["127.0.0.1:0"], telemetry_path="/metrics", stop=stop)
+    )
+    while not reading.is_set():
+        await asyncio.sleep(0.001)
+    stop.set()
+    async with asyncio.timeout(5):
+        await served
+    responds.set()
 
 
 async def test_a_port_in_use_is_reported_before_any_poll() -> None:

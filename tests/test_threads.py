@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import threading
+import time
 
 import pytest
 
-from exporter.threads import run_in_daemon_thread
+from exporter import threads
+from exporter.threads import in_time, run_in_daemon_thread
 
 
 async def test_the_result_and_the_exception_of_the_work_are_those_of_the_call() -> None:
@@ -57,3 +60,42 @@ async def test_without_a_thread_the_caller_gets_an_os_error(monkeypatch: pytest.
         with pytest.raises(OSError, match="no thread can be started"):
             await run_in_daemon_thread(lambda: 1, "work")
     assert await run_in_daemon_thread(lambda: 2, "work") == 2
+
+
+def test_work_that_returns_in_time_is_as_without_a_thread() -> None:
+    def late() -> None:
+        raise TimeoutError(errno.ETIMEDOUT, "the server's own")
+
+    for _ in range(20):
+        assert in_time(lambda: 42, "key") == 42
+        with pytest.raises(ZeroDivisionError):
+            in_time(lambda: 1 // 0, "key")
+        with pytest.raises(TimeoutError, match="the server's own"):
+            in_time(late, "key")
+
+
+def test_work_that_does_not_return_is_an_error_and_takes_a_bounded_number_of_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(threads, "FILE_SECONDS", 0.01)
+    released, before = threading.Event(), threading.active_count()
+    for n in range(20):
+        with pytest.raises(OSError, match="its file system does not respond") as caught:
+            in_time(lambda: released.wait(60), "a file")
+        assert (caught.value.errno, ": no response within 0.01 s" in str(caught.value)) == (errno.ETIMEDOUT, n < 6)
+    assert threading.active_count() == before + 6
+    monkeypatch.undo()
+    assert in_time(lambda: 42, "another file") == 42
+    released.set()
+    while threading.active_count() > before:
+        time.sleep(0.001)
+    assert in_time(lambda: 42, "a file") == 42
+
+
+def test_without_a_thread_the_work_is_done_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    for _ in range(10):
+        assert in_time(lambda: 42, "key") == 42

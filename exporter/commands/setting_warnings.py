@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
@@ -11,6 +12,7 @@ from exporter.config import loader
 from exporter.config.media_selection import MediaByIds, MediaBySearch
 from exporter.core.cost import cost
 from exporter.documents.durations import to_text
+from exporter.threads import in_time
 
 if TYPE_CHECKING:
     import argparse
@@ -167,10 +169,19 @@ def _is_private(host: str) -> bool:
 
 
 def permission_warnings(arguments: argparse.Namespace, config: Config) -> tuple[PermissionWarning, ...]:
-    """Warnings, without repetitions, about both configuration files and the files they name. Raises ConfigError."""
-    found = [*loader.permission_warnings(arguments.config_file, config)]
-    if arguments.web_config_file:
-        from exporter.web.access import live_config  # noqa: PLC0415 - imported only with --web.config.file
+    """Warnings, without repetitions, about both configuration files and the files they name. Raises ConfigError.
 
-        found += live_config.permission_warnings(arguments.web_config_file)
+    If a file system does not respond, the warnings are those about the files before.
+    """
+    found: list[PermissionWarning] = []
+
+    def check() -> None:
+        found.extend(loader.permission_warnings(arguments.config_file, config))
+        if arguments.web_config_file:
+            from exporter.web.access import live_config  # noqa: PLC0415 - imported only with --web.config.file
+
+            found.extend(live_config.permission_warnings(arguments.web_config_file))
+
+    with contextlib.suppress(TimeoutError):
+        in_time(check, "permissions")
     return tuple(dict.fromkeys(found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +12,7 @@ from exporter.commands.loop_signals import run_interruptible
 from exporter.commands.request_counter import RequestCounter
 from exporter.commands.setting_warnings import lacks_token, missing_token
 from exporter.errors import CredentialsError, StartError, shown
+from exporter.threads import run_in_daemon_thread
 from exporter.vod.credentials.providers import LARGEST_FILE
 from exporter.vod.credentials.sources import SECURITY_TOKEN, EnvCredentials, StaticCredentials
 
@@ -38,20 +40,37 @@ def check_start(config: Config, environ: Mapping[str, str]) -> StartCheckResult:
 
 
 async def _check_start(config: Config, environ: Mapping[str, str]) -> StartCheckResult:
+    # All at the same time: each key file on a file system that does not respond takes its whole time limit.
+    results = await asyncio.gather(*(_check_credentials(account, environ) for account in config.accounts))
     errors: list[str] = []
     warnings: list[str] = []
-    for account in config.accounts:
-        not_yet: list[CredentialsError] = []
-        try:
-            source = await credential_source(account, environ, not_yet=not_yet.append)
-            warnings += await _missing_token(account, source)
-            if any(map(_concerns_connections, environ)):
+    for account, (source, found) in zip(config.accounts, results, strict=True):
+        errors += found.errors
+        warnings += found.warnings
+        if source is not None and any(map(_concerns_connections, environ)):
+            try:
                 await _connect(account, source)
-        except StartError as error:
-            errors.append(str(error))
-        warnings += (f"account {account.name}: {e.message}. {e.advice} {_RETRIED}" for e in not_yet)
-        warnings += _missing_files(account)
+            except StartError as error:
+                errors.append(str(error))
     return StartCheckResult(tuple(errors), tuple(warnings))
+
+
+async def _check_credentials(
+    account: AccountSettings, environ: Mapping[str, str]
+) -> tuple[CredentialSource | None, StartCheckResult]:
+    """The source of an account's credentials, None if there is none, and what is wrong with it."""
+    not_yet: list[CredentialsError] = []
+    source: CredentialSource | None = None
+    errors: tuple[str, ...] = ()
+    warnings: list[str] = []
+    try:
+        source = await credential_source(account, environ, not_yet=not_yet.append)
+        warnings += [] if not_yet else await _missing_token(account, source)
+    except StartError as error:
+        errors = (str(error),)
+    warnings += (f"account {account.name}: {e.message}. {e.advice} {_RETRIED}" for e in not_yet)
+    warnings += await run_in_daemon_thread(lambda: tuple(_missing_files(account)), f"files of {account.name}")
+    return source, StartCheckResult(errors, tuple(warnings))
 
 
 async def _missing_token(account: AccountSettings, source: CredentialSource) -> list[str]:

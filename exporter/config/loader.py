@@ -18,6 +18,7 @@ from exporter.documents.env_vars import expand
 from exporter.documents.error_messages import FieldError, field_errors, setting
 from exporter.documents.yaml_reader import Document, Position, YamlError, read
 from exporter.errors import ConfigError, ConfigProblem
+from exporter.threads import run_in_daemon_thread
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
@@ -37,7 +38,11 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
 
     Raises ConfigError, also for a file that is missing, cannot be read or is not text.
     """
-    content = _content(path)
+    return _loaded(path, _read(path), environ)
+
+
+def _loaded(path: Path, found: Content | OSError, environ: Mapping[str, str]) -> Config:
+    content = _content(path, found)
     text = _text(path, content.data)
     config = loads(text, file=str(path), environ=environ)
     if content.world_writable and _is_in(text, config):
@@ -53,7 +58,7 @@ def permission_warnings(path: Path, config: Config) -> Iterator[PermissionWarnin
     A secret from the environment is not in the file. Raises ConfigError when the file was removed.
     """
     yield from secret_files.permission_warnings(
-        path, is_secret=_is_in(_text(path, _content(path).data), config), is_used=True
+        path, is_secret=_is_in(_text(path, _content(path, _read(path)).data), config), is_used=True
     )
     for account in config.accounts:
         given = account.credentials
@@ -120,17 +125,25 @@ def _problems(file: str, errors: Iterable[YamlError]) -> list[ConfigProblem]:
     return sorted({ConfigProblem(file, *m.place, setting(m.path, names), m.message) for m in errors})
 
 
-def _content(path: Path) -> Content:
-    """The content of the file. Raises ConfigError that says why it cannot be read and what to do."""
+def _read(path: Path) -> Content | OSError:
     try:
         return secret_files.read(path, most=LARGEST_FILE)
-    except FileNotFoundError:
-        reason = "there is no such file; name one with --config.file"
     except OSError as error:
-        reason = f"cannot be read: {error.strerror}"
-        with contextlib.suppress(OSError):
-            if path.is_dir():
-                reason = "is a directory; name the file in it with --config.file"
+        return error
+
+
+def _content(path: Path, found: Content | OSError) -> Content:
+    """The content that was read. Raises ConfigError that says why there is none and what to do."""
+    match found:
+        case FileNotFoundError():
+            reason = "there is no such file; name one with --config.file"
+        case OSError():
+            reason = f"cannot be read: {found.strerror}"
+            with contextlib.suppress(OSError):
+                if not isinstance(found, TimeoutError) and path.is_dir():
+                    reason = "is a directory; name the file in it with --config.file"
+        case _:
+            return found
     raise ConfigError(ConfigProblem(str(path), 0, 0, "", reason))
 
 
@@ -154,9 +167,9 @@ class WatchedFile:
 
     def read(self) -> Config:
         """Load the file. Raises ConfigError; a rejected file counts as read until it changes again."""
-        # Before loading, so that the next check finds a change made meanwhile.
-        self._last_read = self._digest()
-        return load(self._path, self._environ)
+        found = _read(self._path)
+        self._last_read = _digest(found)
+        return _loaded(self._path, found, self._environ)
 
     async def watch(
         self,
@@ -167,18 +180,19 @@ class WatchedFile:
         """Check the file every `every` seconds, and set `changed` when its content differs from what was last read."""
         while True:
             await sleep(every)
-            found = await asyncio.to_thread(self._digest)
+            found = await self._current_digest()
             while found != self._last_read:
                 before = found
                 await sleep(min(every, _SETTLED_SECONDS))
-                found = await asyncio.to_thread(self._digest)
+                found = await self._current_digest()
                 if found == before:
                     changed.set()
                     break
 
-    def _digest(self) -> bytes:
-        """The digest of the content; for a file that cannot be read, the error number."""
-        try:
-            return hashlib.sha256(secret_files.read(self._path, most=LARGEST_FILE).data).digest()
-        except OSError as error:
-            return str(error.errno).encode()
+    async def _current_digest(self) -> bytes:
+        return _digest(await run_in_daemon_thread(lambda: _read(self._path), "checking the configuration"))
+
+
+def _digest(found: Content | OSError) -> bytes:
+    """The digest of the content; for a file that cannot be read, the error number."""
+    return str(found.errno).encode() if isinstance(found, OSError) else hashlib.sha256(found.data).digest()

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# A default that is not closed extends to the end: otherwise each `${NAME:-` would be compared with all text after it.
 _REFERENCE: Final = re.compile(
-    r"\$(?:(?P<dollar>\$)|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}|(?P<malformed>\{))"
+    r"\$(?:(?P<dollar>\$)"
+    r"|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:\}|:-(?P<default>[^}]*)(?:\}|(?P<unclosed>\Z)))"
+    r"|(?P<malformed>\{))"
 )
 _MALFORMED: Final = "`${` begins a variable: write ${NAME} or ${NAME:-default}, or $${ for the characters themselves"
 _NESTED: Final = "a default cannot hold another variable: write ${NAME:-default} with plain text as default"
@@ -34,7 +37,7 @@ def expand(text: str, environ: Mapping[str, str]) -> Expansion:
     def replace(match: re.Match[str]) -> str:
         if match["dollar"]:
             return "$"
-        if match["malformed"]:
+        if match["malformed"] or match["unclosed"] is not None:
             problems.append(_MALFORMED)
             return ""
         name, default = match["name"], match["default"]

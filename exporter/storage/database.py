@@ -72,6 +72,7 @@ class Database:
             except (sqlite3.Error, OSError) as error:
                 stack.enter_context(self._files.left_alone(is_lost=isinstance(error, FileLost)))
             self._connection.close()
+        self._files.close()
 
     def calls(self) -> dict[str, tuple[date, int]]:
         """By account the last day with calls, and their number. Raises StartError."""

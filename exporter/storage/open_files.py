@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from exporter.storage.locks import without_checkpoint
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 
 
 _WAL_HEADER_BYTES: Final = 32
+_WAL_SALTS: Final = slice(16, 24)
+_WAL_FRAME_HEADER_BYTES: Final = 24
+# SQLite's file format, "WAL-Index Format": at the beginning of a -shm, twice; the numbers are in native byte order.
+_INDEX_HEADER: Final = struct.Struct("=14xHI12x8s8x")
+_LARGEST_PAGE: Final = 65536
 
 
 class FileLost(OSError):
@@ -52,7 +58,13 @@ class OpenFiles:
         self._path = path
         self._real = real
         self._wal, self._shm = (real.with_name(f"{real.name}{suffix}") for suffix in ("-wal", "-shm"))
+        self._indexes: dict[tuple[int, int], int] = {}
         self.remember()
+
+    def close(self) -> None:
+        """Close what is open; called after SQLite has closed the files."""
+        while self._indexes:
+            os.close(self._indexes.popitem()[1])
 
     def remember(self) -> None:
         """Take the present files as written by SQLite; called after each transaction. Raises OSError."""
@@ -69,8 +81,10 @@ class OpenFiles:
         is_wal_open, is_shm_open = wal.identity == known_wal.identity, shm.identity == known_shm.identity
         return Changes(
             main != known,
-            # Another process may have added to it by SQLite.
-            is_wal_open and (is_another_wal or wal.size < known_wal.size),
+            # Another process may have added to it by SQLite, or emptied it after moving its content to the file.
+            is_wal_open
+            and (is_another_wal or wal.size < known_wal.size)
+            and not (is_shm_open and self._is_indexed(shm)),
             is_shm_open and shm.size < known_shm.size,
             not (is_wal_open and is_shm_open),
         )
@@ -102,6 +116,25 @@ class OpenFiles:
             for file, found, known_one in zip((self._wal, self._shm), side_files, known_side_files, strict=True):
                 if found.identity == known_one.identity:
                     file.unlink(missing_ok=True)
+
+    def _is_indexed(self, shm: _State) -> bool:
+        """Whether the -wal holds what its index in the -shm says: then SQLite has changed both, and nothing is lost."""
+        try:
+            if shm.identity not in self._indexes:
+                # It stays open, as closing it would release SQLite's locks.
+                self._indexes[shm.identity] = os.open(self._shm, os.O_RDONLY | os.O_CLOEXEC)
+            index, before, size, head = self._indexes[shm.identity], b"", 0, None
+            # Another process may write both at this moment.
+            while (header := os.pread(index, 2 * _INDEX_HEADER.size, 0)) != before:
+                size, head, before = self._wal.stat().st_size, _head(self._wal), header
+        except OSError:
+            return False
+        if len(header) < 2 * _INDEX_HEADER.size or header[: _INDEX_HEADER.size] != header[_INDEX_HEADER.size :]:
+            return False
+        page_bytes, frames, salts = _INDEX_HEADER.unpack_from(header)
+        frame_bytes = _WAL_FRAME_HEADER_BYTES + (page_bytes if page_bytes > 1 else _LARGEST_PAGE)
+        is_same = head is not None and head[_WAL_SALTS] == salts
+        return not frames or (is_same and size >= _WAL_HEADER_BYTES + frames * frame_bytes)
 
     def _states(self) -> tuple[_State, _State, _State]:
         main, wal, shm = (_status(file) for file in (self._real, self._wal, self._shm))

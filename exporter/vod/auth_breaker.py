@@ -22,12 +22,11 @@ OPEN_SECONDS: Final = 300.0
 
 @dataclass(frozen=True, slots=True)
 class _Rejection:
-    """The rejected credentials and the error; `until` is monotonic, `until_text` is for messages."""
+    """The rejected credentials and the error; `until` is monotonic."""
 
     credentials: Credentials
     error: UpstreamError
     until: float
-    until_text: str
 
 
 @dataclass(slots=True)
@@ -43,24 +42,26 @@ class AuthCircuitBreaker:
 
     def open(self, credentials: Credentials, error: UpstreamError) -> None:
         """Open the breaker because the service rejected these credentials."""
-        until_text = datetime.fromtimestamp(self.now() + OPEN_SECONDS, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        self._rejection = _Rejection(credentials, error, self.monotonic() + OPEN_SECONDS, until_text)
+        self._rejection = _Rejection(credentials, error, self.monotonic() + OPEN_SECONDS)
 
     def check(self, credentials: Credentials) -> None:
         """Raise AccountPaused while the breaker is open for these credentials."""
         rejection = self._rejection
-        if rejection is not None and rejection.credentials == credentials and self.monotonic() < rejection.until:
+        if rejection is None or rejection.credentials != credentials:
+            return
+        if (wait := rejection.until - self.monotonic()) > 0:
             error = rejection.error
+            # By the present clock, which may have been set since the breaker opened.
+            until = datetime.fromtimestamp(round(self.now() + wait), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             paused = f"account {self.account} is paused" + (f" for {self.action}" if self.action else "")
             raise AccountPaused(
-                f"{paused} until {rejection.until_text} or until its credentials change, "
-                f"after {error.code}: {error.message}",
+                f"{paused} until {until} or until its credentials change, after {error.code}: {error.message}",
                 code=error.code,
                 kind=error.kind,
                 request_id=error.request_id,
                 http_status=error.http_status,
                 advice=error.advice,
-                wait=rejection.until - self.monotonic(),
+                wait=wait,
                 scope=error.scope,
             )
 

@@ -47,6 +47,7 @@ T = TypeVar("T")
 
 _GZIP: Final = zlib.MAX_WBITS | 16
 _RAW: Final = -zlib.MAX_WBITS
+_GZIP_MAGIC: Final = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +220,7 @@ def _query(parameters: Mapping[str, str]) -> bytes:
 
 
 class _Decompressor:
-    """Decompression of one encoding; at most `largest` bytes and one more from each chunk."""
+    """Decompression of one encoding; at most `largest` bytes and one more from each gzip member in a chunk."""
 
     def __init__(self, encoding: str, largest: int) -> None:
         self._is_deflate = encoding == "deflate"
@@ -236,6 +237,10 @@ class _Decompressor:
             self._zlib = zlib.decompressobj(_RAW)
             found = self._zlib.decompress(chunk, self._largest + 1)
         self._is_deflate = False
+        # A gzip stream may have several members (RFC 1952, 2.2). The next chunk completes a magic number that is cut.
+        while self._zlib.eof and self._zlib.unused_data.startswith(_GZIP_MAGIC):
+            rest, self._zlib = self._zlib.unused_data, zlib.decompressobj(_GZIP)
+            found += self._zlib.decompress(rest, self._largest + 1)
         return found
 
     @property

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     Opener = Callable[[], Awaitable[Stream]]
     Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
 
-_OK: Final = 200
+_CONTINUE: Final = 100
+# Of HTTP statuses; 101 is none, as no other protocol was requested.
+_INTERIM: Final = frozenset({_CONTINUE, *range(102, 200)})
+_SUCCESS: Final = range(200, 300)
 # Look-ups of one name that have not returned: some never do, and nothing can end their threads.
 _MOST_LOOK_UPS: Final = 10
 # Seconds for which addresses are good that came too late for the attempt: with name servers or search domains that do
@@ -135,10 +138,12 @@ class Route:
         if proxy.authorization:
             lines.append(f"Proxy-Authorization: {proxy.authorization}")
         stream.write("\r\n".join([*lines, "", ""]).encode("ascii"))
-        head = await read_head(stream)
-        if head is None:
-            raise network_errors.closed("by the proxy before it connected to the endpoint")
-        if (status := status_of(head)) != _OK:
+        status = _CONTINUE
+        while status in _INTERIM:
+            if (head := await read_head(stream)) is None:
+                raise network_errors.closed("by the proxy before it connected to the endpoint")
+            status = status_of(head)
+        if status not in _SUCCESS:
             raise network_errors.proxy_refused(status)
         if stream.received:
             raise network_errors.no_http("the proxy sent more than its response to CONNECT")

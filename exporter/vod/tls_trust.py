@@ -7,16 +7,19 @@ import os
 import re
 import ssl
 import stat
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import certifi
 
 from exporter.errors import StartError
+from exporter.threads import in_time
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from cryptography.x509 import Name
+
+T = TypeVar("T")
 
 _FILE: Final = "SSL_CERT_FILE"
 _DIRECTORY: Final = "SSL_CERT_DIR"
@@ -84,12 +87,12 @@ def tls_context(variables: Mapping[str, str]) -> ssl.SSLContext:
 
     Raises StartError that names the variable and the file.
     """
-    file, directory = variables.get(_FILE), variables.get(_DIRECTORY)
-    _check_key_log(variables.get(_KEY_LOG))
-    if file:
-        return _context_from_file(file)
-    if directory:
-        return _context_from_directories(directory)
+    if file := variables.get(_KEY_LOG):
+        _in_time(_check_key_log, _KEY_LOG, file)
+    if file := variables.get(_FILE):
+        return _in_time(_context_from_file, _FILE, file)
+    if directory := variables.get(_DIRECTORY):
+        return _in_time(_context_from_directories, _DIRECTORY, directory)
     return _context(cafile=certifi.where())
 
 
@@ -100,14 +103,21 @@ def _context(*, cafile: str | None = None, capath: str | None = None) -> ssl.SSL
     return context
 
 
-def _check_key_log(file: str | None) -> None:
+def _in_time(use: Callable[[str], T], variable: str, file: str) -> T:
+    """Use a file that a variable names. Raises StartError, also if its file system does not respond."""
+    try:
+        return in_time(lambda: use(file), file)
+    except OSError as error:
+        raise StartError(f"{variable} names {file!a}, which cannot be used: {error.strerror}") from None
+
+
+def _check_key_log(file: str) -> None:
     """Check the file that Python lets OpenSSL write the keys of connections to, in every context that it makes."""
-    if file:
-        try:
-            os.close(os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o600))
-        except (OSError, ValueError) as error:
-            reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not a usable path"
-            raise StartError(f"{_KEY_LOG} names {file!a}, which cannot be written: {reason}") from None
+    try:
+        os.close(os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o600))
+    except (OSError, ValueError) as error:
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not a usable path"
+        raise StartError(f"{_KEY_LOG} names {file!a}, which cannot be written: {reason}") from None
 
 
 def _context_from_directories(value: str) -> ssl.SSLContext:

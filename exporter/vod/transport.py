@@ -26,6 +26,7 @@ CHUNK_BYTES: Final = 8_192
 """Compressed bytes per chunk: each may expand a thousandfold, and the size limit is checked after each."""
 
 _PROXY_AUTHENTICATION: Final = 407
+_REQUEST_TIMEOUT: Final = 408
 FRESH: Final = "fresh"
 """The request extension that demands a new connection."""
 
@@ -105,6 +106,10 @@ class _Connection:
             except h11.RemoteProtocolError:
                 raise network_errors.no_http("its headers contradict each other") from None
             if isinstance(event, h11.Response):
+                is_last = self._http.our_state is h11.MUST_CLOSE  # it has the header Connection: close
+                if self._is_used and is_last and event.status_code == _REQUEST_TIMEOUT:
+                    # The server has closed the idle connection, and says so.
+                    raise network_errors.lost()
                 break
             if not isinstance(event, h11.InformationalResponse):
                 raise network_errors.no_http("it is a response to something else")

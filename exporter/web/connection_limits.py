@@ -8,8 +8,11 @@ import sys
 from dataclasses import dataclass
 from typing import Final
 
-# Descriptors reserved for connections to the API and for files that are open for a moment.
-_OTHER_DESCRIPTORS: Final = 8
+# Descriptors reserved for files that are open for a moment.
+_OTHER_DESCRIPTORS: Final = 4
+_API_CONNECTIONS: Final = 4
+# Clients get at least this part of the descriptors: accounts rarely use all their connections at the same time.
+_LEAST_PART: Final = 16
 _FEWEST_CONNECTIONS: Final = 2
 # An accepted connection counts two iterations of the event loop later, and the one that is closed for it frees its
 # descriptor in the next. Since Python 3.14 asyncio accepts one more in each iteration.
@@ -51,12 +54,13 @@ class ConnectionLimits:
     that several responses share count once."""
 
 
-def limits_for_process() -> ConnectionLimits:
+def limits_for_process(api_connections: int = _API_CONNECTIONS) -> ConnectionLimits:
     """Return the default limits, with fewer connections if the process may not open enough file descriptors.
 
     Raises the soft limit of file descriptors as far as needed and allowed, as Go's runtime does for Prometheus: the
     usual 1,024 exist for programs that use select(). Connections get half of the descriptors, or what is left of them
-    beside those that are accepted before others are closed: otherwise none would be left for the API in a burst.
+    beside `api_connections` and those that are accepted before others are closed: otherwise none would be left for the
+    API in a burst.
     """
     default = ConnectionLimits()
     wanted = 2 * default.connections
@@ -65,7 +69,7 @@ def limits_for_process() -> ConnectionLimits:
         return default
     possible = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (possible, hard))
-    left = possible - _open_descriptors() - _OTHER_DESCRIPTORS
+    left = max(possible - _open_descriptors() - _OTHER_DESCRIPTORS - api_connections, possible // _LEAST_PART)
     accepted_at_once = min(default.accepted_at_once, max(1, min(possible // 2, left) // 16))
     left -= _ITERATIONS * (accepted_at_once + _ACCEPTED_BEYOND)
     return ConnectionLimits(max(_FEWEST_CONNECTIONS, min(possible // 2, left)), accepted_at_once)

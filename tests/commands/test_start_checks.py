@@ -14,10 +14,12 @@ import pytest
 
 from exporter import app
 from exporter.cli import main
+from exporter.commands import start_checks
 from exporter.commands.start_checks import check_start
 from exporter.config.loader import load, loads
 from exporter.errors import ConfigError, StartError
 from exporter.vod.credentials import resolve
+from exporter.vod.credentials.sources import EnvCredentials
 from exporter.web.access import live_config
 from tests.storage.examples import StorageFile, some
 from tests.web import pki
@@ -25,6 +27,8 @@ from tests.web import pki
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from exporter.config.accounts import AccountSettings
 
 KEYS = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "id", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "c2VjcmV0"}
 FILES = "{access_key_id: a, access_key_secret_file: secret}"
@@ -360,6 +364,23 @@ def test_files_that_are_read_at_the_first_poll_are_looked_for(credentials: str, 
     assert found.errors == ()
     (warning,) = found.warnings
     assert warning.startswith(expected)
+
+
+def test_the_keys_of_all_accounts_are_read_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files on a file system that does not respond take ten seconds each."""
+    reading = asyncio.Barrier(2)
+
+    async def wait(account: AccountSettings, *_: object, **_more: object) -> EnvCredentials:
+        async with asyncio.timeout(60):
+            await reading.wait()
+        if account.name == "b":
+            raise StartError("account b: no")
+        return EnvCredentials({})
+
+    monkeypatch.setattr(start_checks, "credential_source", wait)
+    text = "accounts: [{name: a}, {name: b}]\nqueries: [{name: q, account: a, media: all}]\n"
+
+    assert check_start(loads(text, file="c", environ={}), {}).errors == ("account b: no",)
 
 
 def test_a_file_that_the_daemon_would_find_too_large_is_a_warning(tmp_path: Path) -> None:

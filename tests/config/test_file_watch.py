@@ -3,16 +3,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
+from exporter import secret_files, threads
 from exporter.config.loader import WatchedFile
 from exporter.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
+
+    from exporter.secret_files import Content
 
 VALID = "queries: [{name: q, media: all}]\n"
 OTHER = "queries: [{name: other, media: all}]\n"
@@ -142,3 +146,30 @@ async def test_what_a_reload_by_other_means_has_read_is_not_read_again(watch: Wa
     watch.file.read()
     assert not await watch.look()
     assert not await watch.look()
+
+
+async def test_a_file_system_that_does_not_respond_is_an_error_and_noticed_when_it_does(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, responds, before = secret_files._read, threading.Event(), threading.active_count()  # noqa: SLF001 - blocks
+
+    def hang(path: Path, most: int) -> Content:
+        responds.wait(60)
+        return read(path, most)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(secret_files, "_read", hang)
+        patched.setattr(threads, "FILE_SECONDS", 0.01)
+        assert not await watch.look(), "a first look may be in the middle of a change"
+        assert await watch.look()
+        for _ in range(20):
+            with pytest.raises(ConfigError, match="cannot be read: its file system does not respond"):
+                watch.file.read()
+        assert threading.active_count() < before + 10
+        assert not await watch.look(), "it was reported"
+    responds.set()
+    while threading.active_count() > before:
+        await asyncio.sleep(0.001)
+    await watch.look()
+    assert await watch.look(), "it is read again"
+    assert watch.file.read().queries[0].name == "q"

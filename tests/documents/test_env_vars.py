@@ -48,6 +48,13 @@ def test_a_malformed_variable_is_a_problem_that_shows_how(text: str) -> None:
     assert "write ${NAME} or ${NAME:-default}, or $${" in problem
 
 
+@pytest.mark.parametrize("repeated", ["${NAME:-", "${NAME:-$$", "${UNSET:-x "])
+def test_defaults_that_are_not_closed_are_one_problem_found_in_one_pass(repeated: str) -> None:
+    (problem,) = expand(repeated * 100_000, ENVIRON).problems
+
+    assert "write ${NAME} or ${NAME:-default}, or $${" in problem
+
+
 def test_a_default_is_plain_text() -> None:
     (problem,) = expand("${UNSET:-${NAME}}", ENVIRON).problems
 

@@ -150,17 +150,34 @@ async def test_writing_continues_when_the_file_is_put_back_in_place(storage_file
     assert {data: stored[data] for data in by_slice([FIRST, SECOND, THIRD])} == by_slice([FIRST, SECOND, THIRD])
 
 
-@pytest.mark.parametrize("statement", ["PRAGMA wal_checkpoint", "VACUUM", "DELETE FROM calls"])
-async def test_what_sqlite_does_in_another_process_is_no_failure(storage_file: StorageFile, statement: str) -> None:
+@pytest.mark.parametrize(
+    "statements",
+    [
+        "PRAGMA wal_checkpoint",
+        "PRAGMA wal_checkpoint(RESTART)",
+        "PRAGMA wal_checkpoint(TRUNCATE)",
+        "VACUUM",
+        "VACUUM; PRAGMA wal_checkpoint(TRUNCATE)",
+        "DELETE FROM calls",
+        "PRAGMA wal_checkpoint(RESTART); DELETE FROM calls",
+        "PRAGMA wal_checkpoint(TRUNCATE); DELETE FROM calls",
+        "PRAGMA journal_size_limit = 0; PRAGMA wal_checkpoint(RESTART); DELETE FROM calls",
+    ],
+)
+async def test_what_sqlite_does_in_another_process_is_no_failure(storage_file: StorageFile, statements: str) -> None:
     """It knows of the exporter, and changes the file consistently."""
     await move_wal_into_file(storage_file)
+    descriptors = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names alone
     async with storage_file.opened() as storage:
-        await storage.save([SECOND])
-        with closing(sqlite3.connect(storage_file.path, isolation_level=None)) as elsewhere:
-            elsewhere.execute(statement)
-        os.utime(storage_file.path, (1, 1))
+        for each in (SECOND, THIRD):
+            await storage.save([each])
+            with closing(sqlite3.connect(storage_file.path, isolation_level=None)) as elsewhere:
+                elsewhere.executescript(statements)
+            os.utime(storage_file.path, (1, 1))
+        await storage.save([THIRD])
         await storage.save([THIRD])
 
+    assert len(os.listdir("/proc/self/fd")) == descriptors  # noqa: PTH208 - names alone
     assert storage_file.meter.failures == 0
     stored = by_slice(await storage_file.everything())
     assert {data: stored[data] for data in by_slice([FIRST, SECOND, THIRD])} == by_slice([FIRST, SECOND, THIRD])

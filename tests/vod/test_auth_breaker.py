@@ -59,6 +59,14 @@ def test_a_pause_ends_at_a_time_of_utc_wherever_this_machine_is(clock: Clock, mo
     assert (error.code, error.kind, error.request_id, error.http_status) == (REFUSED.code, ErrorKind.AUTH, "R", 404)
 
 
+async def test_the_end_of_a_pause_is_a_time_of_the_present_clock(pause: AuthCircuitBreaker, clock: Clock) -> None:
+    """The clock of a machine without a battery may be set to the right year meanwhile."""
+    await clock.until(60)
+    clock.start += 3600
+    with pytest.raises(AccountPaused, match="until 2023-11-14T23:18:20Z or until"):
+        pause.check(KEY)
+
+
 async def call_once(pause: AuthCircuitBreaker) -> None:
     async with pause.admit(KEY):
         pass

@@ -10,6 +10,7 @@ import ssl
 import zlib
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -122,6 +123,7 @@ BUSY = gzip.compress(b'{"Code":"ServiceUnavailable"}')
         GOOD,
         says(b"200 OK\r\nContent-Encoding: gzip", ZIPPED),
         says(b"200 OK\r\nContent-Encoding: gzip, gzip", gzip.compress(ZIPPED)),
+        says(b"200 OK\r\nContent-Encoding: gzip", b"".join(gzip.compress(bytes([byte])) for byte in PAGE)),
         says(b"200 OK\r\nContent-Encoding: deflate", DEFLATED),
         says(b"200 OK\r\nContent-Encoding: deflate", DEFLATED[2:-4]),
         raw(
@@ -130,7 +132,7 @@ BUSY = gzip.compress(b'{"Code":"ServiceUnavailable"}')
         ),
         raw(b"HTTP/1.0 200 OK\r\n\r\n" + PAGE),
     ],
-    ids=["plain", "gzip", "gzip twice", "deflate", "deflate without its header", "chunked", "until closed"],
+    ids=["plain", "gzip", "gzip twice", "members", "deflate", "deflate without its header", "chunked", "until closed"],
 )
 async def test_answers(conversation: Conversation) -> None:
     async with serving(conversation) as endpoint, network_client(endpoint) as (client, meter):
@@ -157,6 +159,7 @@ async def test_answers(conversation: Conversation) -> None:
         (says(b"200 OK\r\nContent-Encoding: gzip", b"not gzip"), ("malformed", "malformed")),
         (says(b"200 OK\r\nContent-Encoding: gzip", ZIPPED[:-10]), ("malformed", "malformed")),
         (says(b"200 OK\r\nContent-Encoding: gzip", ZIPPED[:-8]), ("malformed", "malformed")),
+        (says(b"200 OK\r\nContent-Encoding: gzip", ZIPPED + ZIPPED[:-8]), ("malformed", "malformed")),
         (says(b"200 OK\r\nContent-Encoding: gzip", ZIPPED[:-1]), ("malformed", "malformed")),
         (says(b"200 OK\r\nContent-Encoding: gzip", ZIPPED[:-8] + b"\0" * 8), ("malformed", "malformed")),
         (says(b"200 OK\r\nContent-Encoding: deflate", DEFLATED[:-4]), ("malformed", "malformed")),
@@ -184,6 +187,7 @@ async def test_answers(conversation: Conversation) -> None:
         "not gzip",
         "truncated gzip",
         "gzip without its checksum",
+        "a second gzip member without its checksum",
         "gzip without its last byte",
         "gzip with a wrong checksum",
         "deflate without its checksum",
@@ -375,11 +379,17 @@ async def test_by_a_proxy_the_same_failures_are_the_same(
             assert set(meter.failed) == {failed}
 
 
-async def tunnels(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, head: bytes) -> None:
+async def tunnels(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    *,
+    head: bytes,
+    answer: bytes = b"HTTP/1.1 200 Connection established\r\n\r\n",
+) -> None:
     """A proxy that connects to the port that CONNECT names, on this machine."""
     port = int(head.split(b" ")[1].rpartition(b":")[2])
     there_reader, there_writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+    writer.write(answer)
 
     async def carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         while data := await source.read(65_536):
@@ -464,6 +474,27 @@ async def test_an_encrypted_endpoint_is_reached_through_a_tunnel(monkeypatch: py
     ]
 
 
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </>\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+        b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.0 200 Connection established\r\nProxy-Agent: any\r\n\r\n",
+    ],
+    ids=["interim responses", "another success", "HTTP/1.0"],
+)
+async def test_any_successful_answer_to_connect_opens_the_tunnel(
+    monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    responds = partial(tunnels, answer=answer)
+    async with over_tls(AUTHORITY.issue_cert(ENDPOINT_NAME)) as port, proxying(responds) as (proxy, _):
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy}")
+        async with network_client(f"https://{ENDPOINT_NAME}:{port}") as (client, meter):
+            assert (await client.call(action(decode), {})).request_id == "R"
+            assert meter.failed == []
+
+
 def refuses(status: bytes) -> Callable[..., Awaitable[None]]:
     """A proxy that refuses and repeats the request."""
 
@@ -477,6 +508,7 @@ def refuses(status: bytes) -> Callable[..., Awaitable[None]]:
 @pytest.mark.parametrize(
     ("status", "expected_text"),
     [
+        (b"101", "the proxy did not connect (HTTP 101)"),
         (b"407", "the proxy wants other credentials (HTTP 407)"),
         (b"403", "the proxy does not allow this endpoint (HTTP 403)"),
         (b"502", "the proxy did not connect (HTTP 502)"),
@@ -608,7 +640,11 @@ async def test_a_name_that_is_not_known() -> None:
     assert caught.value.message.startswith(expected_text)
 
 
-async def test_a_kept_connection_that_was_closed_costs_no_attempt() -> None:
+@pytest.mark.parametrize(
+    "last", [b"", b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"]
+)
+async def test_a_kept_connection_that_was_closed_costs_no_attempt(last: bytes) -> None:
+    """Some servers say that they have closed an idle connection, which may arrive after the next request was sent."""
     opened = 0
 
     async def closes_on_second_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -618,6 +654,7 @@ async def test_a_kept_connection_that_was_closed_costs_no_attempt() -> None:
             b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(PAGE), PAGE.replace(b'"R"', b'"%d"' % opened))
         )
         await reader.readuntil(b"\r\n\r\n")
+        writer.write(last)
 
     async with serving(closes_on_second_request) as endpoint, network_client(endpoint) as (client, meter):
         for number in range(1, 4):

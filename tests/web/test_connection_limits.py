@@ -36,15 +36,15 @@ def test_the_descriptor_limit_is_raised_to_what_connections_need(descriptors: in
 _LIMITS = """
 import os
 from exporter.web.connection_limits import limits_for_process
-limits = limits_for_process()
+limits = limits_for_process({api})
 print(limits.connections, limits.accepted_at_once, len(os.listdir("/dev/fd")))
 """
 
 
-@pytest.mark.parametrize("most", [28, 40, 64, 128, 256, 1024])
-def test_a_burst_of_connections_leaves_descriptors_for_the_api(most: int) -> None:
+@pytest.mark.parametrize(("most", "api"), [(28, 4), (40, 4), (64, 4), (64, 30), (128, 4), (256, 80), (1024, 800)])
+def test_a_burst_of_connections_leaves_descriptors_for_the_api(most: int, api: int) -> None:
     """See `test_listener.py` for how many are open beyond the limit: what three iterations of the loop accept."""
-    program = [sys.executable, "-c", _LIMITS]
+    program = [sys.executable, "-c", _LIMITS.format(api=api)]
     ended = subprocess.run(
         ["sh", "-c", f'ulimit -n {most}; exec "$@"', "sh", *program], check=True, capture_output=True, text=True
     )
@@ -52,4 +52,11 @@ def test_a_burst_of_connections_leaves_descriptors_for_the_api(most: int) -> Non
 
     assert connections >= 2
     accepted = 3 * (accepted_at_once + (sys.version_info >= (3, 14)))
-    assert connections + accepted + already_open + 8 <= most
+    assert connections + accepted + already_open + 4 + api <= most
+
+
+def test_accounts_that_could_use_all_descriptors_leave_some_for_clients() -> None:
+    program = ["sh", "-c", 'ulimit -n 256; exec "$@"', "sh", sys.executable, "-c", _LIMITS.format(api=10_000)]
+    ended = subprocess.run(program, check=True, capture_output=True, text=True)
+
+    assert int(ended.stdout.split()[0]) > 10

@@ -133,7 +133,7 @@ class CredentialCache:
     async def changed(self) -> bool:
         """Whether a file that the credentials come from has changed; if so, the next `get` fetches them again."""
         changed = self._start is not None and await self._start.changed()
-        changed |= any([await asyncio.to_thread(file.changed) for file in self._files])
+        changed |= any([await file.changed() for file in self._files])
         if changed:
             self._failure = self._late = None
             if self._cached is not None:

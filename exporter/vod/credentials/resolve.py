@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from exporter.errors import CredentialsError, StartError
-from exporter.vod.credentials.sources import ACCESS_KEY_ID, ACCESS_KEY_SECRET, EnvCredentials
+from exporter.threads import run_in_daemon_thread
+from exporter.vod.credentials.sources import ACCESS_KEY_ID, ACCESS_KEY_SECRET, TIME_LIMIT, EnvCredentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,9 +46,14 @@ async def resolve_source(
         start = keys
         if options.provider == "ram_role_arn" and start is None:
             start = await _of_environment(variables)
-        fetcher = _fetcher(options, variables)
+        async with asyncio.timeout(TIME_LIMIT):
+            fetcher = await run_in_daemon_thread(partial(_fetcher, options, variables), f"providers of {account}")
     except StartError as error:
         raise StartError(f"account {account}: {error}") from None
+    except TimeoutError:
+        raise StartError(
+            f"account {account}: the files in which credentials are looked for did not respond within {TIME_LIMIT:g} s"
+        ) from None
     from exporter.vod.credentials.cache import CredentialCache  # noqa: PLC0415 - as in _fetcher
 
     return CredentialCache(account, fetcher, start=start, files=fetcher.files, now=now, monotonic=monotonic)

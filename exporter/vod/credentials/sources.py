@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import math
 import os
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
+
+import structlog
 
 from exporter.errors import OPEN_MORE_FILES, CredentialsError, ErrorKind
 from exporter.secret_files import FileState, read_secret, state_of
@@ -28,6 +31,12 @@ _LARGEST_FILE: Final = 64 * 1024
 
 TIME_LIMIT: Final = 10.0
 """Seconds that checking and reading a file may take."""
+# Reads of a file that have not returned: some never do, and nothing can end their threads.
+_MOST_HANGING: Final = 6
+# Seconds for which a value is good that came too late for its caller.
+_LATE_SECONDS: Final = 300.0
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +96,19 @@ class PlainSecret:
 
 
 class FileWatch:
-    """Detects that a file, which may be missing, has changed since it was last checked; its methods may block."""
+    """Detects that a file, which may be missing, has changed since it was last checked."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, time_limit: float = TIME_LIMIT) -> None:
         self._path = path
+        self._time_limit = time_limit
         self._last: FileState | None = None
         self._checked = False
+        # A change that is found after the time limit is returned by the next call.
+        self._threads: SharedThreads[bool] = SharedThreads(most=_MOST_HANGING, kept=math.inf)
+        self._hangs = False
 
     def check(self) -> FileState:
-        """Record and return the current state of the file. Raises OSError and ValueError."""
+        """Record and return the current state of the file. May block; raises OSError and ValueError."""
         self._checked = True
         try:
             self._last = last = state_of(self._path)
@@ -104,8 +117,26 @@ class FileWatch:
             raise
         return last
 
-    def changed(self) -> bool:
-        """Whether the state has changed since the last check; False if there was none."""
+    async def changed(self) -> bool:
+        """Whether the state has changed since the last check; False if there was none, or none within the time limit.
+
+        Checks in a thread: a network file system may block forever.
+        """
+        try:
+            async with asyncio.timeout(self._time_limit):
+                changed = await self._threads.run((), self._changed, f"checking {self._path.name}")
+        except TimeoutError:
+            if not self._hangs:
+                error = f"cannot check {self._path}: no response within {self._time_limit:g} s"
+                _log.warning("key file does not respond", error=error, advice=_HUNG_FILE)
+            self._hangs = True
+            return False
+        except OSError:  # no thread can be started
+            return False
+        self._hangs = False
+        return changed
+
+    def _changed(self) -> bool:
         checked, last = self._checked, self._last
         with contextlib.suppress(OSError, ValueError):
             self.check()
@@ -123,8 +154,8 @@ class SecretFile:
         self._time_limit = time_limit
         self._seen: FileState | None = None
         self._value = ""
-        self._watch = FileWatch(self._path)
-        self._threads: SharedThreads[tuple[FileState, str]] = SharedThreads()
+        self._watch = FileWatch(self._path, time_limit=time_limit)
+        self._threads: SharedThreads[tuple[FileState, str]] = SharedThreads(most=_MOST_HANGING, kept=_LATE_SECONDS)
 
     async def read(self, *, again: bool = False) -> str:
         """The value, read in a thread: a network file system may block forever. Raises CredentialsError."""
@@ -142,7 +173,7 @@ class SecretFile:
 
     async def changed(self) -> bool:
         """Whether the file has changed."""
-        return await asyncio.to_thread(self._watch.changed)
+        return await self._watch.changed()
 
     def _look(self, seen: FileState | None, value: str) -> tuple[FileState, str]:
         try:

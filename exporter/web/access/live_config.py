@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import threading
 import time
 from concurrent.futures import Future
@@ -16,6 +17,7 @@ import structlog
 from exporter import secret_files
 from exporter.errors import ConfigError, ConfigProblem, shown
 from exporter.single_flight import SharedRun
+from exporter.threads import in_time
 from exporter.web.access import basic_auth
 from exporter.web.access.parser import parse
 from exporter.web.access.settings import Pem, WebSettings
@@ -35,6 +37,9 @@ _RECENT_SECONDS: Final = 2.0
 _READ_TIMEOUT_SECONDS: Final = 1.0
 # The public certificate authorities together take a quarter of a megabyte.
 _LARGEST_FILE: Final = 4 * 1024 * 1024
+
+# Reading fails with these although the file has not changed: it is read again.
+_TEMPORARY: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EIO, errno.ETIMEDOUT})
 
 _log = structlog.get_logger()
 
@@ -82,13 +87,17 @@ class LiveWebConfig:
         self._refused = ""
         settings = _settings(path)
         self._watch(settings)
-        self._seen = self._states()
+        try:
+            self._seen = in_time(self._states, path)
+        except OSError as error:
+            raise ConfigError(ConfigProblem(str(path), 0, 0, "", f"cannot be read: {error.strerror}")) from None
         self._policy = _policy(path, settings, _pem_files(path, settings))
         self._shared_check = SharedRun(self._check_in_thread)
         self._checks: _Checks = SimpleQueue()
         # A daemon thread: unlike an executor's, it does not block the end of the program if a file can never be read.
         threading.Thread(target=self._work, name="web-config", daemon=True).start()
         self._checking: asyncio.Future[None] | None = None
+        self._hangs = False
 
     @property
     def has_tls(self) -> bool:
@@ -117,7 +126,15 @@ class LiveWebConfig:
             check: Future[None] = Future()
             self._checks.put(check)
             self._checking = asyncio.wrap_future(check)
-            await asyncio.wait({self._checking}, timeout=_READ_TIMEOUT_SECONDS)
+            done, _ = await asyncio.wait({self._checking}, timeout=_READ_TIMEOUT_SECONDS)
+            if not done and not self._hangs:
+                _log.warning(
+                    "web configuration does not respond",
+                    file=str(self._path),
+                    error=f"cannot check it or the files that it names within {_READ_TIMEOUT_SECONDS:g} s",
+                    advice="The previous configuration stays in use. Check whether its file system responds.",
+                )
+            self._hangs = not done
 
     def _work(self) -> None:
         while (check := self._checks.get()) is not None:
@@ -141,6 +158,9 @@ class LiveWebConfig:
             if changed:
                 self._policy = _policy(self._path, settings, pem_files)
         except ConfigError as error:
+            # It is suppressed in tracebacks, not removed.
+            if isinstance(error.__context__, OSError) and error.__context__.errno in _TEMPORARY:
+                seen = {}
             if str(error) != self._refused:
                 self._refused = str(error)
                 _log.error(

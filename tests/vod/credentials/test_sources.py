@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import resource
@@ -8,8 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
 from exporter.errors import CredentialsError, ErrorKind
+from exporter.secret_files import state_of
+from exporter.vod.credentials import sources
 from exporter.vod.credentials.sources import (
     Credentials,
     EnvCredentials,
@@ -22,6 +26,7 @@ from exporter.vod.credentials.sources import (
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from exporter.secret_files import FileState
 
 ID = "ALIBABA_CLOUD_ACCESS_KEY_ID"
 SECRET = "ALIBABA_CLOUD_ACCESS_KEY_SECRET"
@@ -373,3 +378,57 @@ async def test_a_file_that_hangs_is_an_error_in_time_and_takes_one_thread(
     monkeypatch.undo()
     patient = SecretFile(file)
     assert await patient.read() == "secret"
+
+
+async def test_a_file_system_that_does_not_respond_is_logged_once_and_its_change_noticed_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, responds = tmp_path / "secret", threading.Event()
+    path.write_text("old")
+    file = SecretFile(path, time_limit=0.05)
+    await file.read()
+
+    def hang(path: Path) -> FileState:
+        responds.wait(60)
+        return state_of(path)
+
+    with monkeypatch.context() as patched, capture_logs() as logs:
+        patched.setattr(sources, "state_of", hang)
+        threads = threading.active_count()
+        for _ in range(3):
+            assert not await file.changed()
+        with pytest.raises(CredentialsError, match="no response within"):
+            await file.read()
+        assert threading.active_count() <= threads + 2
+    path.write_text("another")
+    responds.set()
+    while threading.active_count() > threads:
+        await asyncio.sleep(0.001)
+    assert await file.changed()
+    assert await file.read() == "another"
+    assert [entry["event"] for entry in logs] == ["key file does not respond"]
+    assert str(path) in logs[0]["error"]
+
+
+async def test_a_value_that_comes_too_late_is_used_by_the_next_poll(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, calls = tmp_path / "secret", 0
+    path.write_text("value")
+    responds = threading.Event()
+
+    def slow(path: Path) -> FileState:
+        nonlocal calls
+        calls += 1
+        responds.wait(60)
+        return state_of(path)
+
+    monkeypatch.setattr(sources, "state_of", slow)
+    file, threads = SecretFile(path, time_limit=0.05), threading.active_count()
+    with pytest.raises(CredentialsError, match="no response within"):
+        await file.read()
+    responds.set()
+    while threading.active_count() > threads:
+        await asyncio.sleep(0.001)
+    assert await file.read() == "value"
+    assert calls == 1

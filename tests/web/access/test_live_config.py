@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
+from exporter import secret_files
 from exporter.errors import ConfigError
 from exporter.web.access.live_config import LiveWebConfig, load
 from tests.web import pki
@@ -146,6 +148,29 @@ async def test_an_invalid_file_changes_nothing_and_is_logged_once(tmp_path: Path
     assert logged[1][1] == "cannot be read: No such file or directory"
 
 
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ETIMEDOUT])
+async def test_a_change_that_cannot_be_read_for_a_while_is_used_afterwards(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Descriptors run out, or a network file system does not respond, while a certificate is renewed."""
+    path = prepared(tmp_path, TLS)
+    web_access = LiveWebConfig(path, now=lambda: path.stat().st_mtime + 60)
+    before = await web_access.policy()
+
+    def fail(path: Path, *, most: int) -> bytes:
+        raise OSError(number, os.strerror(number), str(path), most)
+
+    with monkeypatch.context() as patched, capture_logs() as logs:
+        patched.setattr(secret_files, "read_secret", fail)
+        replace(tmp_path, "server.key", "other.key")
+        replace(tmp_path, "server.crt", "other.crt")
+        for _ in range(3):
+            assert await web_access.policy() is before
+    assert [entry["event"] for entry in logs] == ["web configuration rejected"]
+    assert await web_access.policy() is not before
+    web_access.close()
+
+
 async def test_a_changed_client_ca_takes_effect(tmp_path: Path) -> None:
     text = (TESTDATA / "client_require_and_verify.good.yml").read_text().replace("ca.crt", "authorities.pem")
     prepared(tmp_path, text)
@@ -224,7 +249,9 @@ async def test_a_file_whose_read_blocks_changes_nothing_and_does_not_block_the_e
         if process.returncode is None:
             process.kill()
             await process.wait()
-    assert (process.returncode, output) == (0, b"a\na\na\n")
+    users = [line for line in output.splitlines() if line == b"a"]
+    assert (process.returncode, len(users)) == (0, 3)
+    assert output.count(b"web configuration does not respond") == 1
 
 
 def test_an_unreadable_file_is_a_clear_error(tmp_path: Path) -> None:
