@@ -4,7 +4,6 @@ import base64
 import html
 import json
 import re
-import sys
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
@@ -13,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.vod.redaction import Secrets, redacted
+from tests.steps import steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,22 +102,6 @@ TOKEN = "CAIS" + "aB3/+x9Kq" * 60 + "Zq"
 )
 def test_a_secret_is_hidden_however_it_is_escaped_broken_or_cut_off(secret: str, spell: Callable[[str], str]) -> None:
     assert redacted(f"before <{spell(secret)}> after", [secret]) == "before <***> after"
-
-
-def steps(work: Callable[[], str]) -> tuple[str, int]:
-    """The result, and how many calls and values of generators it takes: a measure of time on any machine."""
-    counted = 0
-
-    def count(*_: object) -> None:
-        nonlocal counted
-        counted += 1
-
-    before = sys.getprofile()
-    sys.setprofile(count)
-    try:
-        return work(), counted
-    finally:
-        sys.setprofile(before)
 
 
 def test_the_tokens_of_days_are_hidden_in_milliseconds() -> None:
