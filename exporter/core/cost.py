@@ -114,11 +114,11 @@ def metadata_cost(rules: MetadataRules, published: Estimate, found: Estimate, tr
 
 def _walk_calls(found: Estimate) -> Estimate:
     """Each page but the first repeats the last hit of the one before."""
-    low, high = (
-        None if media is None else 1 + ceil(max(0, media - PAGE_SIZE) / (PAGE_SIZE - 1))
-        for media in (found.low, found.high)
-    )
-    return Estimate(low or 1, high)
+
+    def pages(media: int) -> int:
+        return 1 + ceil(max(0, media - PAGE_SIZE) / (PAGE_SIZE - 1))
+
+    return Estimate(pages(found.low), None if found.high is None else pages(found.high))
 
 
 def _tree_calls(tree: CategoryTree | None) -> Estimate:
