@@ -60,7 +60,7 @@ class CallPlanner:
         self._likely_pages = None if likely_total is None else pages_of(likely_total)
         self._max_in_flight = max_in_flight
         self._rows: dict[str, PlayRow | None] = {}  # responses to calls by ID
-        self._unresolved = set(plan.ids)  # neither returned nor failed yet
+        self._unresolved = set(plan.ids)  # not returned yet
         self._media_queue: list[str] | None = None  # last one first; None while pages are requested
         self._media_in_flight: set[str] = set()
         self._has_response = False
@@ -145,7 +145,6 @@ class CallPlanner:
                 self._handle_failure(reader)
             return
         self._media_in_flight.discard(request.media_id)
-        self._unresolved.discard(request.media_id)
         self.errors.append(error)
         self._failed_in_a_row += 1
         self.stopped = aborts_slice or self._failed_in_a_row >= GIVE_UP_AFTER

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.core.call_planner import CallPlanner, MediaRequest
+from exporter.core.listing import EarlierRows
 from exporter.core.model import Measure, Page, PlayRow, Top
 from exporter.core.page_reader import PageRequest
 from exporter.core.plan import PAGE_SIZE, FetchPlan
@@ -469,6 +470,26 @@ def test_a_plan_that_needs_the_failed_page_cannot_continue(own: FetchPlan) -> No
 
     assert planner.aborted
     assert len(planner.errors) == 1
+
+
+def test_a_top_by_another_measure_is_read_by_itself_after_a_page_of_everything_failed() -> None:
+    own = FetchPlan(tops={Measure.PLAY_DURATION: 3})
+    service = Service(
+        [row(media_id, 9, play_duration=seconds) for media_id, seconds in zip("abcde", range(5), strict=True)]
+    )
+    left_out = EarlierRows({"e": service.rows[-1]}, total=5)
+    planner = CallPlanner(own | FetchPlan(everything=True), None, earlier=left_out)
+    request = planner.next()
+    assert request == PageRequest(Measure.PLAYS, 1, PAGE_SIZE)
+    planner.on_error(request, failure())
+
+    assert planner.restrict_to(own)
+
+    request = planner.next()
+    assert request == PageRequest(Measure.PLAY_DURATION, 1, 3)
+    planner.on_page(request, Page(tuple(service.rows[:1:-1]), 5, "R"))
+    assert planner.next() is None
+    assert planner.observation(1.0).tops == ((Top(3, Measure.PLAY_DURATION), ("e", "d", "c")),)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.core.call_planner import GIVE_UP_AFTER
+from exporter.core.media_details import AccountMetadata
 from exporter.core.model import Dimensions, Measure, Media, Page, PlayRow, Query, Slice, SliceData
 from exporter.core.plan import CLOCK_CORRECTION
 from exporter.core.play_dates import Settlement
@@ -307,6 +308,16 @@ async def test_a_failed_first_page_leaves_the_slice_unchanged() -> None:
     assert poller.snapshot.slices[slice_] is before
 
 
+@pytest.mark.parametrize("media", [everything, ids(*(f"m{number}" for number in range(100)))], ids=["all", "ids"])
+async def test_a_rejected_first_page_is_the_error_of_the_slice(media: Media) -> None:
+    service = FakeService(refuse=lambda *_: failure(ErrorKind.PARAMETER, "Meter.ParamError"))
+
+    report = await service.poller().poll(query(media))
+
+    assert [str(error) for outcome in report.outcomes for error in outcome.errors] == ["it failed"]
+    assert (report.result, len(service.calls)) == (PollResult.FAILURE, 1)
+
+
 REFUSALS = [
     failure(ErrorKind.PARAMETER, "Meter.ParamError"),
     failure(ErrorKind.OTHER, "http_404"),
@@ -358,10 +369,26 @@ async def test_rows_before_a_rejected_page_are_kept_and_not_read_twice(
         assert (len(data.records), data.listed, data.record("m0700")) == (500, None, None)
 
 
-async def test_media_on_rejected_pages_are_requested_by_id() -> None:
+@pytest.mark.parametrize(
+    "error", [failure(ErrorKind.AUTH, "Meter.AuthError"), not_ready()], ids=lambda error: error.code
+)
+async def test_rows_before_an_error_of_the_whole_slice_are_not_kept(error: UpstreamError) -> None:
     service = FakeService()
     slice_ = service.put(rows(1000))
-    service.refuse = lambda _slice, _media, page: failure(ErrorKind.PARAMETER) if page > 5 else None
+    service.refuse = lambda _slice, _media, page: error if page > 5 else None
+    poller = service.poller()
+
+    await poller.poll(query(everything))
+
+    data = poller.snapshot.slices.get(slice_)
+    assert data is None or (not data.records and not data.ready)
+
+
+@pytest.mark.parametrize("answered", [1, 5])
+async def test_media_on_rejected_pages_are_requested_by_id(answered: int) -> None:
+    service = FakeService()
+    slice_ = service.put(rows(1000))
+    service.refuse = lambda _slice, _media, page: failure(ErrorKind.PARAMETER) if page > answered else None
     poller = service.poller()
     wanted = [r.media_id for r in rows(1000)[::10]]
 
@@ -1050,3 +1077,47 @@ async def test_a_slice_that_was_never_ready_is_known_as_not_ready() -> None:
 
     slice_ = Slice("main", ALL, YESTERDAY)
     assert poller.snapshot.slices == {slice_: SliceData(slice_, ready=False, last_response_at=NOON)}
+
+
+async def test_an_unchanged_query_still_fetches_only_the_rest_after_a_reload() -> None:
+    service = FakeService()
+    service.put([row("a"), row("b")])
+    unchanged = query(ids("a", "b"))
+    poller = service.poller(queries=(unchanged,))
+
+    def refuse(_slice: Slice, media_id: str | None, _page: int) -> UpstreamError | None:
+        service.now += 1
+        return failure() if media_id == "b" else None
+
+    service.refuse = refuse
+    await poller.poll(unchanged)
+    poller.reconfigure((unchanged,), {"main": service}, Settlement())
+    service.calls.clear()
+    service.now += 60
+    await poller.poll(unchanged)
+
+    assert [media_id for _, media_id, *_ in service.calls] == ["b"]
+
+
+async def test_media_that_a_search_has_found_are_fetched_along() -> None:
+    service = FakeService()
+    first, searching = query(ids("a"), "first"), query(ids(), "searching")
+    poller = service.poller(queries=(first, searching))
+
+    poller.set_queries(each for each in (first, replace(searching, media=ids("b"))))
+    await poller.poll(first)
+
+    assert [media_id for _, media_id, *_ in service.calls] == ["a", "b"]
+
+
+async def test_metadata_are_published_with_what_is_known_of_plays() -> None:
+    service = FakeService()
+    service.put([row("a")])
+    poller = service.poller()
+    await poller.poll(query(ids("a")))
+    slices = poller.snapshot.slices
+
+    poller.set_metadata({"main": AccountMetadata(deleted=frozenset({"b"}))})
+
+    assert poller.snapshot.metadata == {"main": AccountMetadata(deleted=frozenset({"b"}))}
+    assert poller.snapshot.slices is slices
