@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from math import ceil
 
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.core import play_dates
-from exporter.core.cost import NOTHING, Cost, Estimate, cost, metadata_cost, search_cost
+from exporter.core.cost import NOTHING, Cost, Estimate, cost, media_of, metadata_cost, search_cost
 from exporter.core.media_details import Category, CategoryTree, MetadataRules, Search
 from exporter.core.model import Dimensions, Media
 from exporter.core.plan import plan_fetch
@@ -179,6 +180,16 @@ def test_a_search_reads_pages_each_of_which_repeats_the_last_hit_before_it(found
     a_day = Estimate(calls.low * 4, None if calls.high is None else calls.high * 4)
 
     assert search_cost(Search(tags=("new",), every=6 * 3600.0), found) == Cost(0, calls, a_day, NOTHING)
+
+
+def test_the_media_of_a_search_are_unknown_until_they_are_found() -> None:
+    searching = query(ids(), search=Search(tags=("new",)), dimensions=(ALL, NATIVE), days_ago=(1,), every=86_400.0)
+    found, settlement = replace(searching, media=ids("a", "b")), Settlement(after=0, unchanged=0)
+
+    assert cost(searching, settlement) == Cost(2, Estimate(2, None), Estimate(2, None), Estimate(0, None))
+    assert media_of(searching) == Estimate(0, None)
+    assert cost(found, settlement) == cost(replace(found, search=None), settlement)
+    assert media_of(found) == Estimate(2, 2)
 
 
 TREE = CategoryTree(
