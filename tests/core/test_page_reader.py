@@ -93,3 +93,13 @@ def test_a_rejected_page_is_reported_as_the_service_does_and_with_what_to_query_
     assert (rejection.code, rejection.kind) == ("Meter.P", ErrorKind.PARAMETER)
     assert (rejection.request_id, rejection.http_status) == ("R-1", 400)
     assert "{top: 2, by: plays}" in rejection.advice
+
+
+def test_pages_ahead_are_dropped_at_the_end_even_if_media_are_missing() -> None:
+    reader = after(PageReader(PLAYS, 2, None), page("a", "b", total=19))
+    for _ in range(3):
+        assert reader.request_next(4, 3) is not None
+
+    reader.add(2, page(total=2), {"never"})
+
+    assert (reader.listing.ended, reader.in_flight) == (True, set())

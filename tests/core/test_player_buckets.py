@@ -25,7 +25,7 @@ SHORT = Interval(FIVE_MINUTES, window=2 * HOUR, chunk=HOUR, margin=1_200)
 
 
 def new_history(interval: Interval = INTERVALS["5m"]) -> TargetHistory:
-    return TargetHistory(interval, (CallHistory(FIELDS),))
+    return TargetHistory.empty(interval, [FIELDS])
 
 
 @dataclass
@@ -467,6 +467,13 @@ def test_a_chunk_whose_first_or_last_bucket_may_be_cut_off_was_not_read(before: 
     span = TimeRange(start - before, start + SHORT.chunk + after)
     history = with_newest(NOON).recorded([(0, Reading(span, NOON, {}))])
     assert [(at, each.times) for at, each in history.calls[0].chunks.items()] == [(start, 1)] * reads
+
+
+@pytest.mark.parametrize(("apart", "times"), [(29, 1), (30, 2)])
+def test_two_reads_of_a_chunk_are_half_a_minute_apart(apart: int, times: int) -> None:
+    span = TimeRange(NOON - DAY - 300, NOON - DAY + SHORT.chunk + 300)
+    history = with_newest(NOON).recorded((0, Reading(span, at, {})) for at in (NOON, NOON + apart))
+    assert [each.times for each in history.calls[0].chunks.values()] == [times]
 
 
 def test_what_is_read_again_and_two_chunks_before_are_kept() -> None:

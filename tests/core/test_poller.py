@@ -471,6 +471,15 @@ async def test_an_authentication_error_ends_the_slice_at_once() -> None:
     assert len(service.calls) == 1
 
 
+async def test_an_empty_top_is_answered_though_a_video_of_another_query_fails() -> None:
+    service = FakeService(refuse=lambda _slice, media_id, _page: failure() if media_id == "b" else None)
+    own = query(top(5), "own")
+    poller = service.poller(queries=(own, query(ids("a", "b"), "other")))
+    service.totals[Slice("main", ALL, YESTERDAY)] = None
+
+    assert (await poller.poll(own)).result is PollResult.PARTIAL
+
+
 async def test_a_failed_slice_does_not_hide_others() -> None:
     service = FakeService()
     good = service.put([row("a")], dimensions=ALL)
