@@ -147,6 +147,7 @@ def test_estimates_add_up() -> None:
         ),  # at 0, 10, 20, 30 and 40 hours: the last one confirms what was observed before the day could be final
         (6, 2, 8),  # unchanged at 36 and 42 hours; earlier polls do not count
         (11, 1, 4),  # at exactly 33 hours a day can be final
+        (19, 3, 4),  # a day later, at exactly 57 hours, it is final in any case
         (24, 1, (9 * 3 + 15 * 2) / 24),  # 3 polls if they are before 09:00, otherwise 2; averaged over all hours
         (48, 0, (17 * 2 + 7 * 1) / 24),  # one is enough if it is later than 33 hours
     ],
