@@ -9,7 +9,6 @@ import re
 from bisect import bisect
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import lru_cache
-from itertools import takewhile
 from typing import Final, TypeAlias
 from urllib.parse import quote, quote_plus
 
@@ -113,7 +112,10 @@ class _Beginnings:
 
 def _common(one: str, other: str) -> int:
     """How many characters both begin with."""
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+    for at, (mine, theirs) in enumerate(zip(one, other, strict=False)):
+        if mine != theirs:
+            return at
+    return min(len(one), len(other))
 
 
 def _readings(text: str) -> Iterator[_Reading]:

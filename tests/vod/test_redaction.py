@@ -17,8 +17,8 @@ from tests.steps import steps
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MILLISECONDS = 6_000_000
-"""`steps` that take some milliseconds, or a tenth of a second."""
+MILLISECONDS = 1_000_000
+"""`steps` that take a tenth of a second at most."""
 
 ENCODINGS: dict[str, Callable[[str], str]] = {
     "as it is": str,
