@@ -37,7 +37,7 @@ def _decode(body: bytes, parameters: Mapping[str, str]) -> CategoryPage:
     rows, categories, parents = values.objects(document, "SubCategories", "Category"), [], set()
     if len(rows) > int(parameters["PageSize"]):
         raise malformed(f"SubCategories has {len(rows)} rows, but {parameters['PageSize']} were requested", request_id)
-    data = ["SubCategories", "SubTotal", *(["Category"] if isinstance(document.get("Category"), dict) else [])]
+    data = ["SubCategories", *(["Category"] if isinstance(document.get("Category"), dict) else [])]
     values.check_success(document, body, data, has_rows=bool(rows))
     for each in rows:
         category_id, name = values.whole(each.get("CateId")), values.text(each.get("CateName"))

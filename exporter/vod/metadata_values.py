@@ -117,8 +117,8 @@ def media_id(value: object) -> str | None:
     return value if usable else None  # type: ignore[return-value]
 
 
-def details(given: Mapping[str, Any], id_: str, now: float) -> MediaDetails:
-    """The details of a video, observed at `now` (seconds since 1970)."""
+def details(given: Mapping[str, Any], id_: str) -> MediaDetails:
+    """The details of a video."""
     category_id = whole(given.get("CateId"))
     has_category = category_id is not None and category_id > 0
     tags = given.get("Tags")
@@ -133,7 +133,6 @@ def details(given: Mapping[str, Any], id_: str, now: float) -> MediaDetails:
         app_id=_shared(given.get("AppId")),
         storage_class=_shared(given.get("StorageClass")),
         reference_id=text(given.get("ReferenceId")) or None,
-        observed_at=now,
     )
 
 

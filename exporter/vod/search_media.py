@@ -36,7 +36,7 @@ def _decode(body: bytes, parameters: Mapping[str, str]) -> SearchPage:
         given = {**{name: value for name, value in each.items() if value is not None}, **video}
         media_id = values.media_id(video.get("VideoId")) or values.media_id(each.get("MediaId"))
         if media_id is not None:
-            hits.append(values.details({**given, "CreationTime": _created(each, video)}, media_id, 0.0))
+            hits.append(values.details({**given, "CreationTime": _created(each, video)}, media_id))
     if listed and not hits:
         raise malformed("no hit of MediaList has an ID that can be used", request_id)
     return SearchPage(tuple(hits), total, skipped=len(listed) - len(hits))

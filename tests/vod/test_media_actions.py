@@ -155,20 +155,42 @@ def test_video_infos_that_name_none_of_the_media_are_malformed(answer: object) -
 
 def test_categories_in_each_form() -> None:
     rows = [
+        {"CateName": "no ID"},
+        {"CateId": 99},
         {"CateId": "100", "CateName": "Movie", "Level": "0", "ParentId": "-1", "SubTotal": "2"},
         {"CateId": 101, "CateName": "News", "Level": 0, "SubTotal": 0},
         {"CateId": 102, "CateName": "Deep", "Level": 1},
-        {"CateName": "no ID"},
+        {"CateId": 103, "CateName": "Deepest", "Level": 2},
+        {"CateId": 104, "CateName": "somewhere"},
     ]
-    body = json.dumps({"SubTotal": 4, "SubCategories": {"Category": rows}}).encode()
+    body = json.dumps({"SubTotal": 7, "SubCategories": {"Category": rows}}).encode()
     page = CATEGORIES.decode(body, categories.parameters(categories.ROOT, 1))
     assert page.categories == (
         Category(100, "Movie", None, 0),
         Category(101, "News", None, 0),
         Category(102, "Deep", None, 1),
+        Category(103, "Deepest", None, 2),
+        Category(104, "somewhere", None, 0),
     )
-    assert page.parents == {100, 102}
-    assert page.total == 4
+    # Where it is not given whether others are below it, they are requested unless none can be.
+    assert page.parents == {100, 102, 104}
+    assert (page.total, page.listed) == (7, 7)
+
+
+def test_categories_below_another_have_it_as_their_parent() -> None:
+    body = json.dumps({"SubCategories": [{"CateId": 1, "CateName": "x", "Level": 1}]}).encode()
+    assert CATEGORIES.decode(body, categories.parameters(7, 1)).categories == (Category(1, "x", 7, 1),)
+
+
+def test_fields_of_categories_that_look_like_an_error_are_none() -> None:
+    row = {"CateId": 1, "CateName": "x", "Code": "A1"}
+    answer = {"SubCategories": {"Category": [row]}, "Category": {**row, "CateId": 7}, "Success": False}
+    assert CATEGORIES.decode(json.dumps(answer).encode(), categories.parameters(7, 1)).listed == 1
+    answer = {"SubTotal": 0, "Category": {**row, "CateId": 7}}
+    assert CATEGORIES.decode(json.dumps(answer).encode(), categories.parameters(7, 1)).listed == 0
+    answer = {"SubTotal": 0, "Category": [{"Code": "InternalError"}]}
+    with pytest.raises(UpstreamError, match="contains an error: InternalError"):
+        CATEGORIES.decode(json.dumps(answer).encode(), categories.parameters(7, 1))
 
 
 ERRORS = [
@@ -257,9 +279,58 @@ def test_other_content_too_large_to_be_searched_for_an_error_is_no_empty_answer(
         searched({"Total": 0, "MediaList": [], "Other": "x" * 70_000})
 
 
-def test_more_categories_than_were_requested_are_malformed() -> None:
-    rows = [{"CateId": number, "CateName": "x"} for number in range(1, categories.PAGE_SIZE + 2)]
-    with pytest.raises(UpstreamError, match="101 rows, but 100 were requested"):
-        CATEGORIES.decode(
-            json.dumps({"SubCategories": {"Category": rows}}).encode(), categories.parameters(categories.ROOT, 1)
-        )
+def test_as_many_categories_as_were_requested_are_no_error() -> None:
+    rows = [{"CateId": number, "CateName": "x"} for number in range(1, categories.PAGE_SIZE + 1)]
+    body = json.dumps({"SubCategories": {"Category": rows}}).encode()
+    assert CATEGORIES.decode(body, categories.parameters(categories.ROOT, 1)).listed == categories.PAGE_SIZE
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{"CateId": 1, "CateName": "x"}] * 101, "SubCategories has 101 rows, but 100 were requested"),
+        ([{"CateId": -1, "CateName": "x"}], "no row of SubCategories has an ID and a name that can be used"),
+    ],
+)
+def test_categories_that_cannot_be_used_are_malformed(rows: list[dict[str, Any]], message: str) -> None:
+    body = json.dumps({"RequestId": "R", "SubCategories": {"Category": rows}}).encode()
+    with pytest.raises(UpstreamError) as caught:
+        CATEGORIES.decode(body, categories.parameters(categories.ROOT, 1))
+    assert (caught.value.message, caught.value.request_id) == (message, "R")
+
+
+INFOS = video_infos.parameters([ID])
+TREE = categories.parameters(categories.ROOT, 1)
+
+
+@pytest.mark.parametrize(
+    ("action", "parameters", "fields"),
+    [
+        (SEARCH_MEDIA, {"PageSize": "2"}, "MediaList, Total"),
+        (VIDEO_INFOS, INFOS, "VideoList, NonExistVideoIds"),
+        (CATEGORIES, TREE, "SubCategories, SubTotal, Category"),
+    ],
+)
+def test_what_is_a_response_to_something_else_says_what_it_lacks(
+    action: Action[Any], parameters: dict[str, str], fields: str
+) -> None:
+    with pytest.raises(UpstreamError) as caught:
+        action.decode(b'{"RequestId": "R", "UserList": []}', parameters)
+    assert caught.value.message == (f"the response contains none of {fields}: this is not a response of {action.name}")
+
+
+@pytest.mark.parametrize(
+    ("action", "answer", "parameters"),
+    [
+        (SEARCH_MEDIA, {"MediaList": [{"MediaId": ID}]}, {"PageSize": "2"}),
+        (SEARCH_MEDIA, {"Total": 0}, {"PageSize": "2"}),
+        (VIDEO_INFOS, {"VideoList": [VIDEO]}, INFOS),
+        (VIDEO_INFOS, {"VideoList": {"Video": [VIDEO]}}, INFOS),
+        (VIDEO_INFOS, {"NonExistVideoIds": [ID]}, INFOS),
+        (CATEGORIES, {"SubCategories": [{"CateId": 1, "CateName": "x"}]}, TREE),
+        (CATEGORIES, {"SubTotal": 0}, TREE),
+        (CATEGORIES, {"Category": {"CateId": 1, "CateName": "x"}}, TREE),
+    ],
+)
+def test_one_documented_field_is_enough(action: Action[Any], answer: Any, parameters: dict[str, str]) -> None:
+    action.decode(json.dumps(answer).encode(), parameters)

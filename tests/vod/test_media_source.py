@@ -121,6 +121,14 @@ async def test_without_any_category_nothing_is_searched() -> None:
     assert (result.hits, result.total, client.calls) == ((), 0, [])
 
 
+async def test_so_many_pages_are_read_at_most() -> None:
+    first, second = media(*range(100)), media(*range(99, 199))
+    client = scripted(SearchPage(first, 400), SearchPage(second, 301))
+
+    assert (await client.source().search(EVERYTHING, most_pages=2)).missing == 400 - 199
+    assert len(client.calls) == 2
+
+
 @pytest.mark.parametrize(("total", "missing"), [(150, 50), (None, 1)])
 async def test_hits_on_pages_that_are_not_read_are_missing(total: int | None, missing: int) -> None:
     client = scripted(SearchPage(media(*range(100)), total))
@@ -131,16 +139,18 @@ async def test_hits_on_pages_that_are_not_read_are_missing(total: int | None, mi
     assert (result.missing, result.complete) == (missing, False)
 
 
-async def test_a_second_with_more_media_than_can_be_reached_is_named() -> None:
+async def test_seconds_with_more_media_than_can_be_reached_are_named() -> None:
     def page(parameters: Mapping[str, str]) -> SearchPage:
-        if "('" in parameters.get("Match", ""):
+        if "('" in parameters["Match"]:
             return SearchPage((), None)
         first = int(parameters["PageNo"]) * PAGE_SIZE
-        return SearchPage(media(*range(first, first + PAGE_SIZE), created_at=9.0), None)
+        at = 9.0 if "CateId = 1 " in parameters["Match"] else 7.0
+        return SearchPage(media(*range(first, first + PAGE_SIZE), created_at=at), None)
 
-    result = await Client(page).source().search(EVERYTHING)
+    wanted = SearchConditions(category_ids=frozenset(range(1, CATEGORIES_PER_SEARCH + 2)))
+    result = await Client(page).source().search(wanted)
 
-    assert (result.crowded, result.complete) == ((9.0,), False)
+    assert (result.crowded, result.complete) == ((9.0, 7.0), False)
     assert CEILING <= len(result.hits) <= CEILING + PAGE_SIZE
 
 

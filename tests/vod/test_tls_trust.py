@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import ssl
 from typing import TYPE_CHECKING
@@ -80,6 +81,24 @@ def test_of_several_directories_each_is_searched(tmp_path: Path) -> None:
     (tmp_path / "second" / "0123abcd.0").write_bytes(trustme.CA().cert_pem.bytes())
     value = os.pathsep.join(str(tmp_path / name) for name in ("missing", "first", "second"))
     assert tls_context({"SSL_CERT_DIR": value}).verify_mode is ssl.CERT_REQUIRED
+
+
+def test_only_the_authorities_of_the_directory_are_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trustme.CA().cert_pem.write_to_path(tmp_path / "system")
+    (tmp_path / "0123abcd.0").write_bytes(trustme.CA().cert_pem.bytes())
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "system"))  # read by OpenSSL for its default authorities
+    assert tls_context({"SSL_CERT_DIR": str(tmp_path)}).cert_store_stats()["x509"] == 0
+
+
+def test_a_directory_that_cannot_be_read_is_named_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def listdir(_directory: str) -> list[str]:
+        raise PermissionError(errno.EACCES, "")
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    with pytest.raises(StartError, match=r"SSL_CERT_DIR names .*, which cannot be read: Permission denied"):
+        tls_context({"SSL_CERT_DIR": str(tmp_path)})
 
 
 @pytest.mark.parametrize("named", ["missing/keys", ".", "keys\0", "pipe"])
