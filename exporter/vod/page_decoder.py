@@ -88,7 +88,7 @@ def decode(
 ) -> Page:
     """Decode a response body and check that it matches the requested page, page size, media and play date (yyyyMMdd).
 
-    Raises UpstreamError of kind malformed, with the request ID if the body has one.
+    Raises UpstreamError of kind malformed.
     """
     if len(body) > page_size * _ROW_BYTES + error_bodies.LARGEST_ERROR and body.count(b"}") > page_size * _BRACES:
         raise error_bodies.malformed(f"the response contains far more than the {page_size} rows requested")
@@ -131,7 +131,7 @@ def _decode_lenient(body: bytes, page: int | None, page_size: int, media_id: str
         _check_date(response, play_date)
         return _page(body, response, request_id, page, page_size, media_id)
     except ValueError as error:
-        raise error_bodies.malformed(str(error), request_id) from error
+        raise error_bodies.malformed(str(error)) from error
 
 
 def _page(

@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import ssl
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 import trustme
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from exporter.errors import StartError
@@ -39,6 +42,7 @@ def error(number: int) -> ssl.SSLCertVerificationError:
         (85, "Python 3.13 and later enforce (missing authority key identifier)", "RFC 5280"),
         (89, "Python 3.13 and later enforce (basic constraints", "RFC 5280"),
         (92, "Python 3.13 and later enforce (an authority without key usage)", "RFC 5280"),
+        (80, "Python 3.13 and later enforce", "RFC 5280"),
         (91, "Python 3.13 and later enforce", "RFC 5280"),
         (1, "OpenSSL rejects it with error 1", "SSL_CERT_FILE"),
     ],
@@ -59,8 +63,30 @@ def test_the_certificate_is_described() -> None:
     assert reason.endswith(", for a.example, b.example")
 
 
-def test_what_is_no_certificate_is_not_described() -> None:
-    assert describe_rejection(error(20), b"nothing of the kind") == describe_rejection(error(20), None)
+def test_a_certificate_without_any_name_is_described() -> None:
+    key, nobody = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    begin = datetime(2026, 1, 2, tzinfo=UTC)
+    certificate = (
+        x509.CertificateBuilder(nobody, nobody, key.public_key(), 7, begin, begin + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+        .public_bytes(Encoding.DER)
+    )
+    reason, _ = describe_rejection(error(10), certificate)
+    assert reason == (
+        "its certificate is rejected: it has expired; issuer without a name, subject without a name,"
+        " valid 2026-01-02 to 2026-01-03"
+    )
+
+
+@pytest.mark.parametrize("certificate", [None, b"nothing of the kind"])
+def test_what_is_no_certificate_is_not_described(certificate: bytes | None) -> None:
+    assert describe_rejection(error(10), certificate)[0] == "its certificate is rejected: it has expired"
+
+
+def test_only_the_authorities_of_the_file_are_trusted(tmp_path: Path) -> None:
+    trustme.CA(organization_name="Corporate CA").cert_pem.write_to_path(tmp_path / "authorities")
+    (trusted,) = tls_context({"SSL_CERT_FILE": str(tmp_path / "authorities")}).get_ca_certs()
+    assert "Corporate CA" in str(trusted["subject"])
 
 
 def test_a_pipe_as_the_file_of_authorities_is_refused_and_not_waited_for(tmp_path: Path) -> None:
