@@ -230,12 +230,22 @@ def listed(
 
 
 async def test_the_tree_is_read_below_each_category_that_has_others_below_it() -> None:
-    below = replace(TWO, parent_id=1, level=1)
-    client = scripted(listed(ONE, THREE, total=2, parents=(1,)), listed(below, total=1))
+    two, four, five = (
+        Category(number, "x", parent, level) for number, parent, level in ((2, 1, 1), (4, 3, 1), (5, 4, 2))
+    )
+    pages = {
+        "-1": listed(ONE, THREE, total=2, parents=(1, 3)),
+        "1": listed(two, total=1),
+        "3": listed(four, total=1, parents=(4,)),
+        "4": listed(five, total=1),
+    }
+    client = Client(lambda parameters: pages[parameters["CateId"]])
 
-    assert await client.source().categories() == CategoryTree([ONE, THREE, below])
-    assert [(parameters["CateId"], parameters["PageNo"]) for _, parameters in client.calls] == [("-1", "1"), ("1", "1")]
-    assert client.events == ["permit", "call", "GetCategories"] * 2
+    assert await client.source().categories() == CategoryTree([ONE, two, THREE, four, five])
+    assert sorted((each["CateId"], each["PageNo"]) for _, each in client.calls) == [
+        (each, "1") for each in sorted(pages)
+    ]
+    assert client.events == ["permit", "call", "GetCategories"] * 4
 
 
 async def test_all_pages_of_a_level_are_read() -> None:

@@ -240,6 +240,35 @@ def test_the_transport_has_no_timeout_of_its_own() -> None:
         assert runner.run(call_once()) == b"late"
 
 
+def test_a_connection_that_is_in_use_again_does_not_expire() -> None:
+    async def takes_an_hour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(replied(b"first"))
+        await reader.readuntil(b"\r\n\r\n")
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, AdvanceableLoop)
+        loop.ahead += 3600
+        for _ in range(10):
+            await asyncio.sleep(0)
+        writer.write(replied(b"second"))
+
+    async def call_twice() -> list[bytes]:
+        connections = TransportToAnyHost()
+        async with conversation_url(takes_an_hour) as url:
+            bodies = [(await fetched(connections, httpx.Request("POST", url)))[1] for _ in range(2)]
+            await connections.aclose()
+            return bodies
+
+    with asyncio.Runner(loop_factory=AdvanceableLoop) as runner:
+        assert runner.run(call_twice()) == [b"first", b"second"]
+
+
+async def test_a_response_that_is_cut_off_is_no_answer(connections: TransportToAnyHost) -> None:
+    async with conversation_url(as_raw(replied(b"{}")[:-1], closes=True)) as url:
+        with pytest.raises(NetworkError, match="in the middle of the response"):
+            await fetched(connections, httpx.Request("POST", url))
+
+
 async def test_a_connection_is_kept_no_longer_than_keep_alive(
     connections: TransportToAnyHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
