@@ -263,6 +263,23 @@ def test_a_connection_that_is_in_use_again_does_not_expire() -> None:
         assert runner.run(call_twice()) == [b"first", b"second"]
 
 
+@pytest.mark.parametrize("header", [b"Connection: close", b"Connection: keep-alive"])
+async def test_a_connection_that_the_server_will_close_is_not_used_again(
+    connections: TransportToAnyHost, header: bytes
+) -> None:
+    async with serving(replied(b"{}", header)) as (server, url):
+        for _ in range(2):
+            await fetched(connections, httpx.Request("POST", url))
+        assert [number for number, _ in server.requests] == ([1, 2] if b"close" in header else [1, 1])
+
+
+async def test_without_a_proxy_its_status_is_a_response(connections: TransportToAnyHost) -> None:
+    answer = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
+    async with conversation_url(as_raw(answer)) as url:
+        response, _ = await fetched(connections, httpx.Request("POST", url))
+        assert response.status_code == 407
+
+
 async def test_a_response_that_is_cut_off_is_no_answer(connections: TransportToAnyHost) -> None:
     async with conversation_url(as_raw(replied(b"{}")[:-1], closes=True)) as url:
         with pytest.raises(NetworkError, match="in the middle of the response"):
