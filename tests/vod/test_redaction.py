@@ -165,6 +165,26 @@ def test_a_secret_that_begins_another_leaves_nothing_of_it() -> None:
     assert redacted("secret-and-more", ["secret", "secret-and-more"]) == "***"
 
 
+@pytest.mark.parametrize(
+    ("part", "shown"),
+    [(REAL[:12], "***"), (REAL[:11], REAL[:11]), (REAL[-12:], "***"), (REAL[-11:], REAL[-11:])],
+)
+def test_a_part_of_a_secret_is_hidden_from_12_characters_on(part: str, shown: str) -> None:
+    assert redacted(f"<{part}>", [REAL]) == f"<{shown}>"
+    assert redacted(part, [REAL]) == shown
+
+
+@pytest.mark.parametrize("secret", ["abcde6", "abcde678901", "abcde6789012"])
+def test_a_short_secret_is_hidden_as_a_whole(secret: str) -> None:
+    assert redacted(f"{secret}, {secret}{secret}", [secret]) == "***, ******"
+    assert redacted(secret[:-1], [secret]) == secret[:-1]
+    assert redacted(secret[1:], [secret]) == secret[1:]
+
+
+def test_a_text_is_cut_to_4096_characters() -> None:
+    assert redacted("ab" * 2_049, []) == redacted("ab" * 2_049, ["a secret"]) == "ab" * 2_048
+
+
 def test_nothing_is_hidden_where_there_are_no_secrets() -> None:
     assert redacted("as it is", []) == "as it is"
 
@@ -176,4 +196,4 @@ def test_the_secrets_of_long_ago_are_forgotten_and_those_in_use_are_not() -> Non
     assert "in-use" in secrets
     assert "token-1999" in secrets
     assert "token-0" not in secrets
-    assert len(secrets) < 1_000
+    assert len(secrets) == 512
