@@ -18,6 +18,7 @@ from exporter.vod import network_errors
 from exporter.vod import transport as transports
 from exporter.vod.network_errors import ConnectionLost, NetworkError
 from exporter.vod.network_route import Resolver, Route
+from exporter.vod.proxies import Proxy
 from exporter.vod.response_head import LARGEST_HEAD, read_head
 from exporter.vod.tcp_stream import Stream
 from exporter.vod.transport import CHUNK_BYTES, PooledTransport
@@ -271,6 +272,35 @@ async def test_a_connection_that_the_server_will_close_is_not_used_again(
         for _ in range(2):
             await fetched(connections, httpx.Request("POST", url))
         assert [number for number, _ in server.requests] == ([1, 2] if b"close" in header else [1, 1])
+
+
+@pytest.mark.parametrize(("authorization", "sent"), [("Basic dTpw", ["Proxy-Authorization: Basic dTpw"]), ("", [])])
+async def test_a_request_through_a_proxy_names_the_endpoint_and_has_its_credentials(
+    authorization: str, sent: list[str]
+) -> None:
+    heads: list[bytes] = []
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(replied(b"{}"))
+
+    async with conversation_server(proxy) as port:
+        through = Proxy("http", "127.0.0.1", port, "http_proxy", authorization)
+        connections = PooledTransport(Route("http", "vod.example", 80, through, None, Resolver()))
+        await fetched(connections, httpx.Request("POST", "http://vod.example/?a=b"))
+        await connections.aclose()
+    first, *headers = heads[0].decode().rstrip().split("\r\n")
+    assert first == "POST http://vod.example/?a=b HTTP/1.1"
+    assert [each for each in headers if each.lower().startswith("proxy")] == sent
+
+
+async def test_a_proxy_that_wants_other_credentials_is_an_error_and_no_response() -> None:
+    refused = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
+    async with conversation_server(as_raw(refused)) as port:
+        through = Proxy("http", "127.0.0.1", port, "http_proxy")
+        connections = PooledTransport(Route("http", "vod.example", 80, through, None, Resolver()))
+        with pytest.raises(NetworkError, match=r"wants other credentials \(HTTP 407\)"):
+            await fetched(connections, httpx.Request("POST", "http://vod.example/"))
 
 
 async def test_without_a_proxy_its_status_is_a_response(connections: TransportToAnyHost) -> None:
