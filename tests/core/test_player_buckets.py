@@ -432,6 +432,15 @@ def recorded(history: TargetHistory, *reads: tuple[float, dict[int, float]]) -> 
     return history
 
 
+def test_rows_may_come_in_any_order() -> None:
+    rows = {NOON - 900: 5.0, NOON - 600: 6.0, NOON - 300: 0.0}
+    ordered, backwards = (
+        recorded(new_history(), (NOON, given), (NOON + 60, given)) for given in (rows, dict(reversed(rows.items())))
+    )
+    assert list(ordered.calls[0].confirmed) == [NOON - 900]
+    assert backwards == ordered
+
+
 def test_a_bucket_of_a_day_begins_at_midnight_in_utc_or_in_utc_plus_8() -> None:
     today = NOON // DAY * DAY
     starts = {today + hours * HOUR for hours in range(-72, 0)}
