@@ -154,6 +154,13 @@ def test_a_secret_within_base64_of_more_is_hidden(before: str, after: str) -> No
     assert len(left) <= 10
 
 
+def test_a_secret_is_hidden_in_a_url_within_four_others() -> None:
+    nested = REAL
+    for _ in range(5):
+        nested = quote(nested, safe="")
+    assert redacted(f"<{nested}>", [REAL]) == "<***>"
+
+
 def test_what_surrounds_a_secret_stays() -> None:
     secrets = Secrets()
     secrets.add("CAIS+token/with=signs", None, "", "short")
@@ -197,3 +204,8 @@ def test_the_secrets_of_long_ago_are_forgotten_and_those_in_use_are_not() -> Non
     assert "token-1999" in secrets
     assert "token-0" not in secrets
     assert len(secrets) == 512
+
+    secrets = Secrets()
+    secrets.add("in-use", *(f"token-{number}" for number in range(511)))
+    secrets.add("in-use", "another")
+    assert list(secrets) == [*(f"token-{number}" for number in range(1, 511)), "in-use", "another"]
