@@ -474,11 +474,10 @@ def test_a_plan_that_needs_the_failed_page_cannot_continue(own: FetchPlan) -> No
 
 def test_a_top_by_another_measure_is_read_by_itself_after_a_page_of_everything_failed() -> None:
     own = FetchPlan(tops={Measure.PLAY_DURATION: 3})
-    service = Service(
-        [row(media_id, 9, play_duration=seconds) for media_id, seconds in zip("abcde", range(5), strict=True)]
-    )
-    left_out = EarlierRows({"e": service.rows[-1]}, total=5)
-    planner = CallPlanner(own | FetchPlan(everything=True), None, earlier=left_out)
+    a, b, c, d = (row(media_id, play_duration=seconds) for media_id, seconds in zip("abcd", (4, 3, 2, 2), strict=True))
+    # `d` was in the top before, and ties with the last row of the page.
+    before = EarlierRows({"d": d}, 5, {Measure.PLAY_DURATION: frozenset("abd")})
+    planner = CallPlanner(own | FetchPlan(everything=True), None, earlier=before)
     request = planner.next()
     assert request == PageRequest(Measure.PLAYS, 1, PAGE_SIZE)
     planner.on_error(request, failure())
@@ -487,9 +486,9 @@ def test_a_top_by_another_measure_is_read_by_itself_after_a_page_of_everything_f
 
     request = planner.next()
     assert request == PageRequest(Measure.PLAY_DURATION, 1, 3)
-    planner.on_page(request, Page(tuple(service.rows[:1:-1]), 5, "R"))
+    planner.on_page(request, Page((a, b, c), 5, "R"))
     assert planner.next() is None
-    assert planner.observation(1.0).tops == ((Top(3, Measure.PLAY_DURATION), ("e", "d", "c")),)
+    assert planner.observation(1.0).tops == ((Top(3, Measure.PLAY_DURATION), ("a", "b", "d")),)
 
 
 @pytest.mark.parametrize(
