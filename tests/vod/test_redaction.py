@@ -168,6 +168,16 @@ def test_what_surrounds_a_secret_stays() -> None:
     assert list(secrets) == ["CAIS+token/with=signs", "short"]
 
 
+def test_a_secret_that_is_escaped_from_its_second_letter_on_is_hidden_from_its_first() -> None:
+    assert redacted(REAL[0] + "".join(f"%{ord(letter):02x}" for letter in REAL[1:]), [REAL]) == "***"
+
+
+def test_a_letter_that_has_two_in_lower_case_hides_nothing_else() -> None:
+    letter = "\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}"
+    assert redacted(f"{letter}{REAL}{letter}!", [REAL]) == f"{letter}***{letter}!"
+    assert redacted(f"<{letter}bcdefgh>", [f"{letter}bcdefgh"]) == "<***>"
+
+
 def test_a_secret_that_begins_another_leaves_nothing_of_it() -> None:
     assert redacted("secret-and-more", ["secret", "secret-and-more"]) == "***"
 
