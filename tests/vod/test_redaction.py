@@ -178,6 +178,12 @@ def test_a_letter_that_has_two_in_lower_case_hides_nothing_else() -> None:
     assert redacted(f"<{letter}bcdefgh>", [f"{letter}bcdefgh"]) == "<***>"
 
 
+def test_a_secret_that_is_no_valid_utf_8_is_hidden() -> None:
+    """As Python reads such an environment variable."""
+    secret = b"caf\xe9-and-more-letters".decode("utf-8", "surrogateescape")
+    assert redacted(f"{secret}, caf%E9-and-more-letters", [secret]) == "***, ***"
+
+
 def test_a_secret_that_begins_another_leaves_nothing_of_it() -> None:
     assert redacted("secret-and-more", ["secret", "secret-and-more"]) == "***"
 
