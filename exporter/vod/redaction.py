@@ -186,12 +186,12 @@ def _all_encodings(secret: str) -> Iterator[str]:
     In base64 also as a part of a longer text.
     """
     data = secret.encode("utf-8", "surrogateescape")
-    quoted = [quote(data, safe="~"), quote(data, safe=""), quote(data), quote_plus(data)]
+    quoted = [quote(data, safe=""), quote(data), quote_plus(data)]
     in_json = [json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)]
     in_base64 = [encode(data).decode() for encode in (base64.b64encode, base64.urlsafe_b64encode)]
     yield secret
     yield from quoted
-    yield from (quote(text, safe="~") for text in quoted)
+    yield from (quote(text, safe="") for text in quoted)
     yield from in_json
     yield from (text.replace("/", "\\/") for text in in_json)
     yield re.sub("[^A-Za-z0-9]", lambda found: f"\\u{ord(found[0]):04x}", secret)

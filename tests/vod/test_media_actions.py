@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -80,6 +81,31 @@ def test_a_hit_without_details_and_one_without_an_id() -> None:
     page = searched({"Total": 2, "MediaList": [{"MediaId": ID, "CreationTime": "1970-01-01T00:00:09Z"}, {}]})
     assert page.hits == (MediaDetails(ID, created_at=9.0),)
     assert page.skipped == 1
+
+
+@pytest.mark.parametrize(("tags", "read"), [("a,b", ("a", "b")), (' ["a"]', ("a",)), ("", ()), (["a", 5], ("a", "5"))])
+def test_tags_in_each_form(tags: object, read: tuple[str, ...]) -> None:
+    (hit,) = searched({"MediaList": [{"MediaId": ID, "Video": {"Tags": tags}}]}).hits
+    assert hit.tags == read
+
+
+@pytest.mark.parametrize("listed", ["", "[]", " [] ", f'[{{"MediaId": "{ID}"}}]'])
+def test_a_list_may_be_given_as_text(listed: str) -> None:
+    assert len(searched({"Total": 1, "MediaList": listed}).hits) == ("MediaId" in listed)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai"])
+def test_the_time_zone_of_this_machine_does_not_matter(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        (hit,) = searched({"MediaList": [{"MediaId": ID, "CreationTime": "1970-01-02T00:00:09Z"}]}).hits
+        assert hit.created_at == 86_409.0
+        request = SearchRequest(86_409.0, exclusive=False, page=1)
+        assert search_media.parameters(request, NOTHING)["Match"] == "CreationTime = ['1970-01-02T00:00:09Z',)"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.parametrize("category", [None, 0, -1, "", "x"])
