@@ -1088,6 +1088,28 @@ async def test_a_slice_that_was_never_ready_is_known_as_not_ready() -> None:
     assert poller.snapshot.slices == {slice_: SliceData(slice_, ready=False, last_response_at=NOON)}
 
 
+@pytest.mark.parametrize(
+    ("later", "requested"), [(1, ["b"]), (809, ["b"]), (810, ["a", "b"]), (855, ["a", "b"]), (900, ["a", "b"])]
+)
+async def test_a_poll_repeats_an_incomplete_one_until_a_tenth_before_the_next(later: int, requested: list[str]) -> None:
+    service = FakeService()
+    service.put([row("a"), row("b")])
+    polled = query(ids("a", "b"), every=900.0)
+    poller = service.poller(queries=(polled,))
+
+    def refuse(_slice: Slice, media_id: str | None, _page: int) -> UpstreamError | None:
+        service.now += 1
+        return failure() if media_id == "b" else None
+
+    service.refuse = refuse
+    await poller.poll(polled)
+    service.calls.clear()
+    service.now = NOON + later
+    await poller.poll(polled)
+
+    assert [media_id for _, media_id, *_ in service.calls] == requested
+
+
 async def test_an_unchanged_query_still_fetches_only_the_rest_after_a_reload() -> None:
     service = FakeService()
     service.put([row("a"), row("b")])

@@ -14,6 +14,7 @@ from exporter.errors import UpstreamError
 from exporter.vod import categories, search_media, video_infos
 from exporter.vod.categories import CATEGORIES
 from exporter.vod.responses import RawResponse, decode_response
+from exporter.vod.row_values import LONGEST_ID
 from exporter.vod.search_media import SEARCH_MEDIA
 from exporter.vod.video_infos import VIDEO_INFOS
 
@@ -175,6 +176,18 @@ def test_video_infos_in_each_form(missing: object) -> None:
 def test_fields_of_media_that_look_like_an_error_are_none() -> None:
     answer = {"VideoList": [{**VIDEO, "Code": "A1"}], "Success": False}
     assert VIDEO_INFOS.decode(json.dumps(answer).encode(), video_infos.parameters([ID])).details == (DETAILS,)
+
+
+def test_fields_of_hits_that_look_like_an_error_are_none() -> None:
+    hit = {"MediaId": ID, "Video": VIDEO, "Code": "A1"}
+    assert searched({"Total": 1, "MediaList": [hit], "Success": False}).hits == (DETAILS,)
+    assert len(searched({"Total": 2, "MediaList": [{"MediaId": ID}] * 2}, size=2).hits) == 2
+
+
+@pytest.mark.parametrize("length", [1, LONGEST_ID, LONGEST_ID + 1])
+def test_an_id_is_used_up_to_its_largest_length(length: int) -> None:
+    listed = [{"MediaId": "x" * length}, {"MediaId": ID}]
+    assert len(searched({"Total": 2, "MediaList": listed}).hits) == (2 if length <= LONGEST_ID else 1)
 
 
 def test_media_that_were_not_requested_are_no_answer() -> None:
@@ -360,11 +373,13 @@ def test_what_is_a_response_to_something_else_says_what_it_lacks(
     [
         (SEARCH_MEDIA, {"MediaList": [{"MediaId": ID}]}, {"PageSize": "2"}),
         (SEARCH_MEDIA, {"Total": 0}, {"PageSize": "2"}),
+        (SEARCH_MEDIA, {"Total": 0, "ScrollToken": '{"Code": "x"}'}, {"PageSize": "2"}),
         (VIDEO_INFOS, {"VideoList": [VIDEO]}, INFOS),
         (VIDEO_INFOS, {"VideoList": {"Video": [VIDEO]}}, INFOS),
         (VIDEO_INFOS, {"NonExistVideoIds": [ID]}, INFOS),
+        (VIDEO_INFOS, {"NonExistVideoIds": f'["{ID}"]'}, INFOS),
         (CATEGORIES, {"SubCategories": [{"CateId": 1, "CateName": "x"}]}, TREE),
-        (CATEGORIES, {"SubTotal": 0}, TREE),
+        (CATEGORIES, {"SubTotal": 150}, TREE),
         (CATEGORIES, {"Category": {"CateId": 1, "CateName": "x"}}, TREE),
     ],
 )
