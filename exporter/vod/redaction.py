@@ -193,7 +193,6 @@ def _all_encodings(secret: str) -> Iterator[str]:
     yield from quoted
     yield from (quote(text, safe="") for text in quoted)
     yield from in_json
-    yield re.sub("[^A-Za-z0-9]", lambda found: f"\\u{ord(found[0]):04x}", secret)
     yield html.escape(secret)
     yield "".join(c if c.isascii() and c.isalnum() else f"&#{ord(c)};" for c in secret)
     yield "".join(c if c.isascii() and c.isalnum() else f"&#x{ord(c):x};" for c in secret)

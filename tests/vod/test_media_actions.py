@@ -78,6 +78,11 @@ def test_a_hit_in_each_form(video: dict[str, Any]) -> None:
     assert (page.hits, page.total, page.skipped) == ((DETAILS,), 1, 0)
 
 
+def test_the_time_of_a_hit_is_that_of_the_video_before_its_own() -> None:
+    hit = {"MediaId": ID, "CreationTime": "1970-01-01T00:00:09Z", "Video": {"CreationTime": ""}}
+    assert [each.created_at for each in searched({"MediaList": [hit]}).hits] == [9.0]
+
+
 def test_a_hit_without_details_and_one_without_an_id() -> None:
     page = searched({"Total": 2, "MediaList": [{"MediaId": ID, "CreationTime": "1970-01-01T00:00:09Z"}, {}]})
     assert page.hits == (MediaDetails(ID, created_at=9.0),)

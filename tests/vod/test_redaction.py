@@ -163,6 +163,24 @@ def test_a_secret_is_hidden_in_a_url_within_four_others(innermost: Callable[[str
     assert redacted(f"<{nested}>", [REAL]) == "<***>"
 
 
+@pytest.mark.parametrize("secret", ["abcde6", "abcde67", "abcde678"])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode, base64.b32encode])
+def test_a_short_secret_is_hidden_in_base64_without_padding(secret: str, encode: Callable[[bytes], bytes]) -> None:
+    assert redacted(f"<{encode(secret.encode()).decode().rstrip('=')}>", [secret]) == "<***>"
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3])
+@pytest.mark.parametrize("before", ["user", "users", "userid"])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_a_secret_in_base64_that_is_cut_off_before_it_is_hidden(
+    encode: Callable[[bytes], bytes], before: str, cut: int
+) -> None:
+    encoded = encode(f"{before}:{REAL}".encode()).decode()[cut:]
+    shown = redacted(f"<{encoded}>", [REAL])
+    assert "***" in shown
+    assert len(shown.replace("***", "")) <= len("<dXNlcmlkOl==>")
+
+
 def test_what_surrounds_a_secret_stays() -> None:
     secrets = Secrets()
     secrets.add("CAIS+token/with=signs", None, "", "short")
