@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 from itertools import count
 from threading import get_ident
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from exporter.core.call_planner import GIVE_UP_AFTER
 from exporter.core.media_details import AccountMetadata
-from exporter.core.model import Dimensions, Measure, Media, Page, PlayRow, Query, Slice, SliceData
+from exporter.core.model import Dimensions, Measure, Media, Page, PlayRow, Query, Slice, SliceData, Snapshot
 from exporter.core.plan import CLOCK_CORRECTION
 from exporter.core.play_dates import Settlement
 from exporter.core.poll_report import PollResult, SliceOutcome
@@ -938,6 +938,20 @@ async def test_a_new_settlement_applies_to_later_observations() -> None:
 def settled(poller: Poller, slice_: Slice) -> bool:
     listed = poller.snapshot.slices[slice_].listed
     return listed is not None and listed.settled
+
+
+async def test_old_days_that_were_never_known_or_never_polled_are_deleted_too() -> None:
+    never_polled = SliceData(Slice("main", NATIVE, YESTERDAY))
+    service = FakeService(refuse=lambda *_: failure())
+    poller = service.poller(snapshot=Snapshot().updated([never_polled]))
+    await poller.poll(query(ids("never known")))
+
+    service.refuse = lambda *_: None
+    service.now += 60 * 86_400
+    report = await poller.poll(query(ids("a")))
+
+    assert report.result is PollResult.SUCCESS
+    assert [slice_.play_date for slice_ in poller.snapshot.slices] == [YESTERDAY + timedelta(days=60)]
 
 
 async def test_a_report_contains_query_start_and_end() -> None:

@@ -14,7 +14,7 @@ from exporter.errors import UpstreamError
 from exporter.vod import categories, search_media, video_infos
 from exporter.vod.categories import CATEGORIES
 from exporter.vod.responses import RawResponse, decode_response
-from exporter.vod.row_values import LONGEST_ID
+from exporter.vod.row_values import LARGEST_NUMBER, LONGEST_ID
 from exporter.vod.search_media import SEARCH_MEDIA
 from exporter.vod.video_infos import VIDEO_INFOS
 
@@ -144,6 +144,20 @@ def test_a_rejected_search_says_why(answer: dict[str, Any], message: str) -> Non
     with pytest.raises(UpstreamError) as caught:
         searched(answer, size=2)
     assert caught.value.message.startswith(message)
+
+
+def test_a_body_that_can_be_repaired_is_an_answer() -> None:
+    assert SEARCH_MEDIA.decode(b'{"Total": 0, "Other": NaN}', {"PageSize": "2"}).total == 0
+
+
+def test_an_error_in_place_of_an_answer_is_named() -> None:
+    with pytest.raises(UpstreamError, match=r"^the response contains an error: no: this is not a response of Search"):
+        searched({"Code": "Forbidden", "Message": "no"})
+
+
+@pytest.mark.parametrize(("given", "total"), [(LARGEST_NUMBER, LARGEST_NUMBER), (LARGEST_NUMBER + 1, None)])
+def test_a_number_is_used_up_to_the_largest(given: int, total: int | None) -> None:
+    assert searched({"Total": given, "MediaList": [{"MediaId": ID}]}).total == total
 
 
 def test_no_hits() -> None:
