@@ -127,6 +127,28 @@ def test_a_directory_that_cannot_be_read_is_named_with_the_reason(
         tls_context({"SSL_CERT_DIR": str(tmp_path)})
 
 
+def test_without_a_variable_the_authorities_are_not_those_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trustme.CA().cert_pem.write_to_path(tmp_path / "system")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "system"))  # read by OpenSSL for its default authorities
+    assert tls_context({}).cert_store_stats()["x509"] > 50
+
+
+@pytest.mark.parametrize(
+    ("variable", "action"), [("SSL_CERT_FILE", "which cannot be read"), ("SSLKEYLOGFILE", "which cannot be written")]
+)
+@pytest.mark.parametrize(
+    ("named", "reason"), [("missing/file", "No such file or directory"), ("file\0", "not a usable path")]
+)
+def test_a_file_that_cannot_be_used_is_named_with_the_reason(
+    variable: str, action: str, named: str, reason: str
+) -> None:
+    with pytest.raises(StartError) as caught:
+        tls_context({variable: named})
+    assert str(caught.value) == f"{variable} names {named!a}, {action}: {reason}"
+
+
 @pytest.mark.parametrize("named", ["missing/keys", ".", "keys\0", "pipe"])
 @pytest.mark.parametrize("authorities", [None, "here"])
 def test_a_key_log_that_cannot_be_written_is_named(
