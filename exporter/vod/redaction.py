@@ -186,7 +186,7 @@ def _all_encodings(secret: str) -> Iterator[str]:
     In base64 also as a part of a longer text.
     """
     data = secret.encode("utf-8", "surrogateescape")
-    quoted = [quote(data, safe=""), quote(data), quote_plus(data)]
+    quoted = [quote(data), quote_plus(data)]
     in_json = [json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)]
     in_base64 = [encode(data).decode() for encode in (base64.b64encode, base64.urlsafe_b64encode)]
     yield secret

@@ -122,7 +122,7 @@ class _Connection:
         try:
             parts = [
                 self._http.send(h11.Request(method=request.method, target=target, headers=headers)),
-                self._http.send(h11.Data(data=content)) if content else b"",
+                self._http.send(h11.Data(data=content)),
                 self._http.send(h11.EndOfMessage()),
             ]
         except h11.LocalProtocolError:
