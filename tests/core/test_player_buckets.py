@@ -427,7 +427,7 @@ def test_zeros_after_all_data_are_no_first_look_at_a_bucket() -> None:
 def recorded(history: TargetHistory, *reads: tuple[float, dict[int, float]]) -> TargetHistory:
     """Reads of plays, each at its time; the range is that of `recent`."""
     for at, rows in reads:
-        values = {start: (plays, 0.8) for start, plays in rows.items()}
+        values = {start: (plays, 0.8 if plays else 0.0) for start, plays in rows.items()}
         history = history.recorded([(0, Reading(history.recent(NOON), at, values))])
     return history
 
