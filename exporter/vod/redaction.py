@@ -188,7 +188,6 @@ def _all_encodings(secret: str) -> Iterator[str]:
     data = secret.encode("utf-8", "surrogateescape")
     quoted = [quote(data), quote_plus(data)]
     in_json = [json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)]
-    in_base64 = [encode(data).decode() for encode in (base64.b64encode, base64.urlsafe_b64encode)]
     yield secret
     yield from quoted
     yield from (quote(text, safe="") for text in quoted)
@@ -200,11 +199,7 @@ def _all_encodings(secret: str) -> Iterator[str]:
     yield data.hex(":")
     yield data.hex("-")
     yield base64.b32encode(data).decode().rstrip("=")
-    yield from (text.rstrip("=") for text in in_base64)
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        for before in range(3):
-            # Only characters that do not depend on the bytes before and after.
-            inner = encode(b"\0" * before + data).decode()[(0, 2, 3)[before] :]
-            inner = inner.rstrip("=")[:-1] if inner.endswith("=") else inner
-            if len(inner) >= _SHORTEST:
-                yield inner
+        for before, dependent in enumerate((0, 2, 3)):
+            # Within a longer text, the first characters depend on the bytes before.
+            yield encode(b"\0" * before + data).decode()[dependent:].rstrip("=")
