@@ -1102,46 +1102,96 @@ async def test_a_slice_that_was_never_ready_is_known_as_not_ready() -> None:
     assert poller.snapshot.slices == {slice_: SliceData(slice_, ready=False, last_response_at=NOON)}
 
 
+class OneFails(FakeService):
+    """Media `a` and `b`, of which `b` fails; each call takes a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.polled = query(ids("a", "b"), every=900.0)
+        self.put([row("a"), row("b")])
+        self.refuse = self._refuse
+
+    def _refuse(self, _slice: Slice, media_id: str | None, _page: int) -> UpstreamError | None:
+        self.now += 1
+        return failure() if media_id == "b" else None
+
+    async def requested(self, poller: Poller, later: float) -> list[str | None]:
+        """The media that a poll requests so many seconds after NOON."""
+        self.calls.clear()
+        self.now = NOON + later
+        await poller.poll(self.polled)
+        return [media_id for _, media_id, *_ in self.calls]
+
+
 @pytest.mark.parametrize(
     ("later", "requested"), [(1, ["b"]), (809, ["b"]), (810, ["a", "b"]), (855, ["a", "b"]), (900, ["a", "b"])]
 )
 async def test_a_poll_repeats_an_incomplete_one_until_a_tenth_before_the_next(later: int, requested: list[str]) -> None:
-    service = FakeService()
-    service.put([row("a"), row("b")])
-    polled = query(ids("a", "b"), every=900.0)
-    poller = service.poller(queries=(polled,))
+    service = OneFails()
+    poller = service.poller(queries=(service.polled,))
 
-    def refuse(_slice: Slice, media_id: str | None, _page: int) -> UpstreamError | None:
-        service.now += 1
-        return failure() if media_id == "b" else None
+    assert await service.requested(poller, 0) == ["a", "b"]
+    assert await service.requested(poller, later) == requested
 
-    service.refuse = refuse
-    await poller.poll(polled)
-    service.calls.clear()
-    service.now = NOON + later
-    await poller.poll(polled)
 
-    assert [media_id for _, media_id, *_ in service.calls] == requested
+async def test_a_repeat_that_is_incomplete_is_repeated_too() -> None:
+    service = OneFails()
+    poller = service.poller(queries=(service.polled,))
+
+    for later in (0, 60, 120, 900, 960):
+        assert await service.requested(poller, later) == (["a", "b"] if later in {0, 900} else ["b"])
+
+
+async def test_after_a_repeat_that_was_complete_the_next_poll_fetches_everything() -> None:
+    service = OneFails()
+    poller = service.poller(queries=(service.polled,))
+    await service.requested(poller, 0)
+    service.refuse = lambda *_: None
+    assert await service.requested(poller, 60) == ["b"]
+
+    assert await service.requested(poller, 700) == ["a", "b"]
+
+
+async def test_a_repeat_counts_no_saved_calls_again() -> None:
+    service = OneFails()
+    poller = service.poller(queries=(service.polled,))
+    await service.requested(poller, 0)
+    service.saved.clear()
+
+    await service.requested(poller, 60)
+
+    assert not +service.saved
+
+
+async def test_days_of_expected_plays_that_are_known_are_neither_reported_nor_counted_as_saved() -> None:
+    service = FakeService(now=NOON - 7 * 3600)  # when the day before yesterday is not final for certain
+    expecting = query(ids("a"), expected=True)
+    poller = service.poller(queries=(expecting,))
+    for days in range(1, 12):
+        service.put([row("a")], TODAY - timedelta(days=days))
+    first = await poller.poll(expecting)
+    published = [outcome.slice.play_date for outcome in first.outcomes]
+    assert len(published) > 1
+    service.saved.clear()
+
+    service.now += 60
+    again = await poller.poll(replace(expecting, name="another"))
+
+    assert [outcome.slice.play_date for outcome in again.outcomes] == [YESTERDAY]
+    assert service.saved["settled"] == 0
+
+    service.now += 900
+    assert len((await poller.poll(expecting)).outcomes) > 1
 
 
 async def test_an_unchanged_query_still_fetches_only_the_rest_after_a_reload() -> None:
-    service = FakeService()
-    service.put([row("a"), row("b")])
-    unchanged = query(ids("a", "b"))
-    poller = service.poller(queries=(unchanged,))
+    service = OneFails()
+    poller = service.poller(queries=(service.polled,))
+    await service.requested(poller, 0)
 
-    def refuse(_slice: Slice, media_id: str | None, _page: int) -> UpstreamError | None:
-        service.now += 1
-        return failure() if media_id == "b" else None
+    poller.reconfigure((service.polled,), {"main": service}, Settlement())
 
-    service.refuse = refuse
-    await poller.poll(unchanged)
-    poller.reconfigure((unchanged,), {"main": service}, Settlement())
-    service.calls.clear()
-    service.now += 60
-    await poller.poll(unchanged)
-
-    assert [media_id for _, media_id, *_ in service.calls] == ["b"]
+    assert await service.requested(poller, 60) == ["b"]
 
 
 async def test_media_that_a_search_has_found_are_fetched_along() -> None:
