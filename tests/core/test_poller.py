@@ -1184,6 +1184,20 @@ async def test_days_of_expected_plays_that_are_known_are_neither_reported_nor_co
     assert len((await poller.poll(expecting)).outcomes) > 1
 
 
+async def test_days_that_only_expected_plays_need_save_no_calls() -> None:
+    saved = []
+    for expected in (False, True):
+        service = FakeService()
+        for days in range(1, 12):
+            service.put([row("a"), row("b")], TODAY - timedelta(days=days))
+        poller = service.poller()
+        await poller.poll(query(ids("a"), expected=expected))
+        service.now += 60
+        await poller.poll(query(ids("a", "b"), "more", expected=expected))
+        saved.append(+service.saved)
+    assert saved[0] == saved[1]
+
+
 async def test_an_unchanged_query_still_fetches_only_the_rest_after_a_reload() -> None:
     service = OneFails()
     poller = service.poller(queries=(service.polled,))
