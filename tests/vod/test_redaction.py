@@ -176,9 +176,8 @@ def test_a_secret_in_base64_that_is_cut_off_before_it_is_hidden(
     encode: Callable[[bytes], bytes], before: str, cut: int
 ) -> None:
     encoded = encode(f"{before}:{REAL}".encode()).decode()[cut:]
-    shown = redacted(f"<{encoded}>", [REAL])
-    assert "***" in shown
-    assert len(shown.replace("***", "")) <= len("<dXNlcmlkOl==>")
+    whole = -(-len(f"{before}:") * 8 // 6) - cut  # characters that depend on what is before the secret
+    assert redacted(f"<{encoded}>", [REAL]).startswith(f"<{encoded[:whole]}***")
 
 
 def test_what_surrounds_a_secret_stays() -> None:
