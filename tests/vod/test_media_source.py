@@ -94,7 +94,7 @@ async def test_a_failed_call_is_not_reported_as_succeeded() -> None:
     assert client.events == ["permit", "call"]
 
 
-async def test_so_many_categories_are_searched_at_once_and_the_results_are_one() -> None:
+async def test_many_categories_are_searched_in_groups_and_the_results_are_one() -> None:
     wanted = SearchConditions(category_ids=frozenset(range(1, CATEGORIES_PER_SEARCH + 2)))
     client = scripted(SearchPage(media(1, 2), 3), SearchPage((), 0), SearchPage(media(3), 1))
 
@@ -263,7 +263,7 @@ async def test_all_pages_of_a_level_are_read() -> None:
         ]
 
 
-async def test_a_service_that_repeats_a_page_of_categories_is_not_asked_for_ever() -> None:
+async def test_a_page_of_categories_that_repeats_another_is_the_last_one() -> None:
     many = [Category(number, "x", None, 0) for number in range(1, categories.PAGE_SIZE + 1)]
     client = Client(lambda _: listed(*many, total=None))
 

@@ -64,10 +64,10 @@ def test_the_certificate_is_described() -> None:
 
 
 def test_a_certificate_without_any_name_is_described() -> None:
-    key, nobody = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    key, no_name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
     begin = datetime(2026, 1, 2, tzinfo=UTC)
     certificate = (
-        x509.CertificateBuilder(nobody, nobody, key.public_key(), 7, begin, begin + timedelta(days=1))
+        x509.CertificateBuilder(no_name, no_name, key.public_key(), 7, begin, begin + timedelta(days=1))
         .sign(key, hashes.SHA256())
         .public_bytes(Encoding.DER)
     )
