@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from exporter.core.media_details import FoundMedia, Search
-from exporter.core.model import Freshness, Measure, MediaRecord, Ranking, Slice, SliceData
+from exporter.core.model import Freshness, Measure, MediaRecord, Ranking, RowProblem, Slice, SliceData, merged_problems
 from tests.core.fake_service import ALL, YESTERDAY, ids, query, row, top
 
 SLICE = Slice("main", ALL, YESTERDAY)
@@ -48,3 +48,13 @@ def test_a_query_has_the_media_that_its_search_has_found() -> None:
     assert query(ids("x")).with_found(found) == query(ids("x"))
     not_found_yet = query(ids(), search=free)
     assert not_found_yet.with_found(found) == not_found_yet
+
+
+def test_problems_of_the_same_field_and_reason_are_counted_together() -> None:
+    problems = (
+        RowProblem("DAU", "negative", "a"),
+        RowProblem("DAU", "negative", "b", 2),
+        RowProblem("DAU", "no number", "c"),
+    )
+
+    assert merged_problems(problems) == (RowProblem("DAU", "negative", "a", 3), RowProblem("DAU", "no number", "c"))
