@@ -60,7 +60,7 @@ class CallPlanner:
         self._likely_pages = None if likely_total is None else pages_of(likely_total)
         self._max_in_flight = max_in_flight
         self._rows: dict[str, PlayRow | None] = {}  # responses to calls by ID
-        self._unresolved = set(plan.ids)  # neither returned nor failed yet
+        self._unresolved = set(plan.ids)  # not on a page yet
         self._media_queue: list[str] | None = None  # last one first; None while pages are requested
         self._media_in_flight: set[str] = set()
         self._has_response = False
@@ -115,7 +115,6 @@ class CallPlanner:
         self._problems += page.problems
         if isinstance(request, MediaRequest):
             self._media_in_flight.discard(request.media_id)
-            self._unresolved.discard(request.media_id)
             self._rows[request.media_id] = self._single_row(page)
             return
         reader = self._readers[request.by]
@@ -145,7 +144,6 @@ class CallPlanner:
                 self._handle_failure(reader)
             return
         self._media_in_flight.discard(request.media_id)
-        self._unresolved.discard(request.media_id)
         self.errors.append(error)
         self._failed_in_a_row += 1
         self.stopped = aborts_slice or self._failed_in_a_row >= GIVE_UP_AFTER
@@ -204,11 +202,13 @@ class CallPlanner:
 
     def _single_row(self, page: Page) -> PlayRow | None:
         """The row of a video requested by ID; of several rows the preferred one."""
-        found = page.rows[0] if page.rows else None
+        if not page.rows:
+            return None
+        found = page.rows[0]
         for row in page.rows[1:]:
-            if found is not None and not same_row(found, row):
+            if not same_row(found, row):
                 self._conflicts.add(row.media_id)
-            found = row if found is None else preferred_row(found, row)
+            found = preferred_row(found, row)
         return found
 
     def _page_size(self, n: int) -> int:

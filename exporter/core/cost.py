@@ -67,13 +67,12 @@ def cost(query: Query, settlement: Settlement, totals: Mapping[Dimensions, int] 
     `totals`: how many media have plays on a day, by filters, as far as known.
     """
     polls = _polls_of_a_date(query, settlement)
-    not_found_yet = query.search is not None and query.media == ByIds(frozenset())
     polled_days = len(query.days_ago) + len(unpublished_days(query))
     per_row = len(query.days_ago) * _SERIES_PER_ROW + has_expected_plays(query) * _SETTLED_SERIES_PER_ROW
     zero = Estimate(0, 0)
     first = steady = series = zero
     for dimensions in query.dimensions:
-        calls, media = _UNKNOWN if not_found_yet else _per_slice(query.media, (totals or {}).get(dimensions))
+        calls, media = _UNKNOWN if _not_found_yet(query) else _per_slice(query.media, (totals or {}).get(dimensions))
         first += _times(calls, polled_days)
         steady += _times(calls, polls)
         series += _times(media, per_row)
@@ -83,12 +82,16 @@ def cost(query: Query, settlement: Settlement, totals: Mapping[Dimensions, int] 
 
 def media_of(query: Query, totals: Mapping[Dimensions, int] | None = None) -> Estimate:
     """How many media a query publishes; those of an ended search are known."""
-    if query.search is not None and query.media == ByIds(frozenset()):
+    if _not_found_yet(query):
         return _UNKNOWN[1]
     per_slice = [_per_slice(query.media, (totals or {}).get(dimensions))[1] for dimensions in query.dimensions]
     highs = [estimate.high for estimate in per_slice]
     known = [high for high in highs if high is not None]
     return Estimate(max(estimate.low for estimate in per_slice), max(known) if len(known) == len(highs) else None)
+
+
+def _not_found_yet(query: Query) -> bool:
+    return query.search is not None and query.media == ByIds(frozenset())
 
 
 def search_cost(search: Search, found: Estimate, tree: CategoryTree | None = None) -> Cost:
@@ -114,11 +117,11 @@ def metadata_cost(rules: MetadataRules, published: Estimate, found: Estimate, tr
 
 def _walk_calls(found: Estimate) -> Estimate:
     """Each page but the first repeats the last hit of the one before."""
-    low, high = (
-        None if media is None else 1 + ceil(max(0, media - PAGE_SIZE) / (PAGE_SIZE - 1))
-        for media in (found.low, found.high)
-    )
-    return Estimate(low or 1, high)
+
+    def pages(media: int) -> int:
+        return 1 + ceil(max(0, media - PAGE_SIZE) / (PAGE_SIZE - 1))
+
+    return Estimate(pages(found.low), None if found.high is None else pages(found.high))
 
 
 def _tree_calls(tree: CategoryTree | None) -> Estimate:

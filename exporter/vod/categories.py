@@ -33,11 +33,11 @@ class CategoryPage:
 
 def _decode(body: bytes, parameters: Mapping[str, str]) -> CategoryPage:
     document, body = values.parsed(body, "GetCategories", ("SubCategories", "SubTotal", "Category"))
-    parent, request_id = int(parameters["CateId"]), values.text(document.get("RequestId")) or ""
+    parent = int(parameters["CateId"])
     rows, categories, parents = values.objects(document, "SubCategories", "Category"), [], set()
     if len(rows) > int(parameters["PageSize"]):
-        raise malformed(f"SubCategories has {len(rows)} rows, but {parameters['PageSize']} were requested", request_id)
-    data = ["SubCategories", "SubTotal", *(["Category"] if isinstance(document.get("Category"), dict) else [])]
+        raise malformed(f"SubCategories has {len(rows)} rows, but {parameters['PageSize']} were requested")
+    data = ["SubCategories", *(["Category"] if isinstance(document.get("Category"), dict) else [])]
     values.check_success(document, body, data, has_rows=bool(rows))
     for each in rows:
         category_id, name = values.whole(each.get("CateId")), values.text(each.get("CateName"))
@@ -50,7 +50,7 @@ def _decode(body: bytes, parameters: Mapping[str, str]) -> CategoryPage:
         if children or (children is None and (level or 0) < _DEEPEST):
             parents.add(category_id)
     if rows and not categories:
-        raise malformed("no row of SubCategories has an ID and a name that can be used", request_id)
+        raise malformed("no row of SubCategories has an ID and a name that can be used")
     return CategoryPage(tuple(categories), frozenset(parents), values.whole(document.get("SubTotal")), len(rows))
 
 

@@ -31,9 +31,9 @@ _FINE_CODES: Final = frozenset({"200", "ok", "success"})
 _FINE_MESSAGES: Final = frozenset({"", "ok", "success", "successful", "succeeded", "成功", "请求成功", "操作成功"})
 
 
-def malformed(message: str, request_id: str = "") -> UpstreamError:
+def malformed(message: str) -> UpstreamError:
     """The error of a body that cannot be used."""
-    return UpstreamError(message, code="malformed", kind=ErrorKind.MALFORMED, request_id=request_id)
+    return UpstreamError(message, code="malformed", kind=ErrorKind.MALFORMED)
 
 
 @dataclass(frozen=True, slots=True)

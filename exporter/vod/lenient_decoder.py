@@ -47,7 +47,7 @@ _ROW_DECODER: Final = msgspec.json.Decoder(_Row)
 def decode_leniently(body: bytes, page: int, page_size: int, media_id: str | None, play_date: str) -> Page:
     """Decode any body, and check that it matches the requested page, page size, media and play date (yyyyMMdd).
 
-    Raises UpstreamError of kind malformed, with the request ID if the body has one.
+    Raises UpstreamError of kind malformed.
     """
     response, body = _parse(body)
     request_id = row_values.text(bytes(response.RequestId)) or ""
@@ -55,7 +55,7 @@ def decode_leniently(body: bytes, page: int, page_size: int, media_id: str | Non
         _check_date(response, play_date)
         return _page(body, response, request_id, page, page_size, media_id)
     except ValueError as error:
-        raise error_bodies.malformed(str(error), request_id) from error
+        raise error_bodies.malformed(str(error)) from error
 
 
 def _page(

@@ -50,13 +50,12 @@ def check_success(document: Mapping[str, Any], body: bytes, data: Collection[str
     """
     rest = msgspec.json.encode({name: value for name, value in document.items() if name not in data})
     error = error_bodies.find(rest)
-    request_id = text(document.get("RequestId")) or ""
     if error is not None and (error.code or not has_rows):
-        raise error_bodies.malformed(f"the response contains an error: {error.message or error.code}", request_id)
+        raise error_bodies.malformed(f"the response contains an error: {error.message or error.code}")
     if not has_rows and len(rest) > error_bodies.LARGEST_ERROR:
-        raise error_bodies.malformed(f"the response has no rows and {len(rest)} bytes of other content", request_id)
+        raise error_bodies.malformed(f"the response has no rows and {len(rest)} bytes of other content")
     if not has_rows and error_bodies.repeats_a_name(body):
-        raise error_bodies.malformed("the response has no rows and different values of a name", request_id)
+        raise error_bodies.malformed("the response has no rows and different values of a name")
 
 
 def objects(document: Mapping[str, Any], name: str, within: str = "") -> list[dict[str, Any]]:
@@ -71,10 +70,7 @@ def objects(document: Mapping[str, Any], name: str, within: str = "") -> list[di
     found = [each for each in listed if isinstance(each, dict)]
     is_list = value is None or value == "" or isinstance(value, list) or _is_json_list(value)
     if not is_list or (listed and not found):
-        request_id = text(document.get("RequestId")) or ""
-        raise error_bodies.malformed(
-            f"{name} is not a list of objects: the response does not show that there are none", request_id
-        )
+        raise error_bodies.malformed(f"{name} is not a list of objects: the response does not show that there are none")
     return found
 
 
@@ -117,8 +113,8 @@ def media_id(value: object) -> str | None:
     return value if usable else None  # type: ignore[return-value]
 
 
-def details(given: Mapping[str, Any], id_: str, now: float) -> MediaDetails:
-    """The details of a video, observed at `now` (seconds since 1970)."""
+def details(given: Mapping[str, Any], id_: str) -> MediaDetails:
+    """The details of a video."""
     category_id = whole(given.get("CateId"))
     has_category = category_id is not None and category_id > 0
     tags = given.get("Tags")
@@ -133,7 +129,6 @@ def details(given: Mapping[str, Any], id_: str, now: float) -> MediaDetails:
         app_id=_shared(given.get("AppId")),
         storage_class=_shared(given.get("StorageClass")),
         reference_id=text(given.get("ReferenceId")) or None,
-        observed_at=now,
     )
 
 

@@ -47,7 +47,6 @@ class PlayerRows:
 class _PlayerBody(msgspec.Struct, gc=False):
     Extend: msgspec.Raw = _NULL
     DataList: list[dict[str, msgspec.Raw]] | None = None
-    RequestId: msgspec.Raw = _NULL
 
 
 _DECODER: Final = msgspec.json.Decoder(_PlayerBody)
@@ -63,7 +62,7 @@ def decode(body: bytes, parameters: Mapping[str, str]) -> PlayerRows:
     try:
         return _decoded(body, response, parameters)
     except ValueError as error:
-        raise error_bodies.malformed(str(error), row_values.text(bytes(response.RequestId)) or "") from error
+        raise error_bodies.malformed(str(error)) from error
 
 
 PLAYER_METRICS: Final = Action(

@@ -9,7 +9,6 @@ import re
 from bisect import bisect
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import lru_cache
-from itertools import takewhile
 from typing import Final, TypeAlias
 from urllib.parse import quote, quote_plus
 
@@ -113,7 +112,10 @@ class _Beginnings:
 
 def _common(one: str, other: str) -> int:
     """How many characters both begin with."""
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+    for at, (mine, theirs) in enumerate(zip(one, other, strict=False)):
+        if mine != theirs:
+            return at
+    return min(len(one), len(other))
 
 
 def _readings(text: str) -> Iterator[_Reading]:
@@ -184,15 +186,12 @@ def _all_encodings(secret: str) -> Iterator[str]:
     In base64 also as a part of a longer text.
     """
     data = secret.encode("utf-8", "surrogateescape")
-    quoted = [quote(data, safe="~"), quote(data, safe=""), quote(data), quote_plus(data)]
+    quoted = [quote(data), quote_plus(data)]
     in_json = [json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)]
-    in_base64 = [encode(data).decode() for encode in (base64.b64encode, base64.urlsafe_b64encode)]
     yield secret
     yield from quoted
-    yield from (quote(text, safe="~") for text in quoted)
+    yield from (quote(text, safe="") for text in quoted)
     yield from in_json
-    yield from (text.replace("/", "\\/") for text in in_json)
-    yield re.sub("[^A-Za-z0-9]", lambda found: f"\\u{ord(found[0]):04x}", secret)
     yield html.escape(secret)
     yield "".join(c if c.isascii() and c.isalnum() else f"&#{ord(c)};" for c in secret)
     yield "".join(c if c.isascii() and c.isalnum() else f"&#x{ord(c):x};" for c in secret)
@@ -200,11 +199,7 @@ def _all_encodings(secret: str) -> Iterator[str]:
     yield data.hex(":")
     yield data.hex("-")
     yield base64.b32encode(data).decode().rstrip("=")
-    yield from (text.rstrip("=") for text in in_base64)
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        for before in range(3):
-            # Only characters that do not depend on the bytes before and after.
-            inner = encode(b"\0" * before + data).decode()[(0, 2, 3)[before] :]
-            inner = inner.rstrip("=")[:-1] if inner.endswith("=") else inner
-            if len(inner) >= _SHORTEST:
-                yield inner
+        for before, dependent in enumerate((0, 2, 3)):
+            # Within a longer text, the first characters depend on the bytes before.
+            yield encode(b"\0" * before + data).decode()[dependent:].rstrip("=")

@@ -81,16 +81,16 @@ def decode_response(
             raise _service_error(response, action, now, hide)
         # A part of a response, or one that a proxy has changed.
         text = f"HTTP {response.status}, which no complete response of the service has"
-        raise _malformed(response, text, response.request_id, hide)
+        raise _malformed(response, text, hide)
     if response.unreadable:
-        raise _malformed(response, response.unreadable, "", hide)
+        raise _malformed(response, response.unreadable, hide)
     try:
         return action.decode(response.body, parameters)
     except UpstreamError as error:
         # Only a body that cannot be decoded is searched for an error, so that valid ones are parsed once.
         if _has_error_code(response):
             raise _service_error(response, action, now, hide) from error
-        raise _malformed(response, clean_message(error.message, hide), error.request_id, hide) from error
+        raise _malformed(response, clean_message(error.message, hide), hide) from error
 
 
 def no_response(code: str, message: str, hide: Collection[str] = (), *, advice: str = "") -> UpstreamError:
@@ -110,7 +110,7 @@ def replayed(response: RawResponse, hide: Collection[str] = ()) -> UpstreamError
     request_id = _request_id(response, response.request_id, hide)
     advice = "Look for a proxy, or a server that poses as the endpoint, that sends responses twice."
     message = f"the response to an earlier request arrived again (request ID {request_id}); it was discarded"
-    return _malformed(response, message, response.request_id, hide, advice=advice)
+    return _malformed(response, message, hide, advice=advice)
 
 
 class ReplayDetector:
@@ -173,15 +173,13 @@ def _service_error(response: RawResponse, action: Action[T], now: float, hide: C
     )
 
 
-def _malformed(
-    response: RawResponse, message: str, request_id: str, hide: Collection[str], *, advice: str = ""
-) -> UpstreamError:
+def _malformed(response: RawResponse, message: str, hide: Collection[str], *, advice: str = "") -> UpstreamError:
     info = classify(response.status, error_codes.MALFORMED)
     return UpstreamError(
         message,
         code=info.code,
         kind=info.kind,
-        request_id=_request_id(response, request_id, hide),
+        request_id=_request_id(response, response.request_id, hide),
         http_status=response.status,
         advice=advice or info.advice,
         retry=info.retry,

@@ -20,14 +20,13 @@ CATEGORIES_PER_SEARCH: Final = 50
 
 def _decode(body: bytes, parameters: Mapping[str, str]) -> SearchPage:
     document, body = values.parsed(body, "SearchMedia", ("MediaList", "Total"))
-    request_id = values.text(document.get("RequestId")) or ""
     total, listed = values.whole(document.get("Total")), values.objects(document, "MediaList")
     if len(listed) > int(parameters["PageSize"]):
-        raise malformed(f"MediaList has {len(listed)} hits, but {parameters['PageSize']} were requested", request_id)
+        raise malformed(f"MediaList has {len(listed)} hits, but {parameters['PageSize']} were requested")
     if total is not None and total < 0:
-        raise malformed("Total is negative", request_id)
+        raise malformed("Total is negative")
     if not listed and total is None:
-        raise malformed("neither hits nor a Total: the response does not show that there are none", request_id)
+        raise malformed("neither hits nor a Total: the response does not show that there are none")
     values.check_success(document, body, ("MediaList", "Total", "ScrollToken"), has_rows=bool(listed))
     hits = []
     for each in listed:
@@ -36,9 +35,9 @@ def _decode(body: bytes, parameters: Mapping[str, str]) -> SearchPage:
         given = {**{name: value for name, value in each.items() if value is not None}, **video}
         media_id = values.media_id(video.get("VideoId")) or values.media_id(each.get("MediaId"))
         if media_id is not None:
-            hits.append(values.details({**given, "CreationTime": _created(each, video)}, media_id, 0.0))
+            hits.append(values.details({**given, "CreationTime": _created(each, video)}, media_id))
     if listed and not hits:
-        raise malformed("no hit of MediaList has an ID that can be used", request_id)
+        raise malformed("no hit of MediaList has an ID that can be used")
     return SearchPage(tuple(hits), total, skipped=len(listed) - len(hits))
 
 

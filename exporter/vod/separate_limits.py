@@ -42,11 +42,9 @@ class SeparateLimits(AccountLimits):
             requests_per_second=requests_per_second,
             concurrency=1,
             meter=_Unmetered(),
-            now=now,
             monotonic=monotonic,
             sleep=sleep,
         )
-        self._name = account
         self._shared = shared
         self._clock = now
         self.needed = needed
@@ -71,8 +69,8 @@ class SeparateLimits(AccountLimits):
         kept = min(math.ceil(calls_per_day * rest), calls_per_day if self.needed is None else self.needed)
         if remaining <= kept:
             raise QuotaExceeded(
-                f"account {self._name}: the calls left of calls_per_day ({remaining} of {calls_per_day}) are kept for"
-                " play data",
+                f"account {self._account}: the calls left of calls_per_day ({remaining} of {calls_per_day}) are kept"
+                " for play data",
                 code="calls_per_day",
                 kind=ErrorKind.OTHER,
                 advice="Raise limits.calls_per_day of the account, or poll players less often or with fewer targets.",

@@ -11,7 +11,7 @@ import httpx
 from exporter.vod import network_errors
 from exporter.vod.network_errors import ConnectionLost
 from exporter.vod.network_route import AttemptProgress
-from exporter.vod.response_head import LARGEST_HEAD, read_head
+from exporter.vod.response_head import read_head
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -87,7 +87,7 @@ class _Connection:
     def __init__(self, stream: Stream, route: Route) -> None:
         self._stream = stream
         self._route = route
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=2 * LARGEST_HEAD)
+        self._http = h11.Connection(h11.CLIENT)
         self._is_used = False
         self._is_eof = False
         self._expiry: asyncio.TimerHandle | None = None
@@ -127,7 +127,7 @@ class _Connection:
         try:
             parts = [
                 self._http.send(h11.Request(method=request.method, target=target, headers=headers)),
-                self._http.send(h11.Data(data=content)) if content else b"",
+                self._http.send(h11.Data(data=content)),
                 self._http.send(h11.EndOfMessage()),
             ]
         except h11.LocalProtocolError:
@@ -174,8 +174,7 @@ class _Connection:
             return False
 
         def expire() -> None:
-            if self in idle:
-                idle.remove(self)
+            idle.remove(self)
             self.close()
 
         self._expiry = asyncio.get_running_loop().call_later(KEEP_ALIVE, expire)
@@ -204,8 +203,6 @@ class _ResponseBody(httpx.AsyncByteStream):
         self._connection = connection
         self._idle = idle
         self._is_compressed = is_compressed
-        self._is_complete = False
-        self._is_closed = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for data in self._connection.body():
@@ -214,7 +211,6 @@ class _ResponseBody(httpx.AsyncByteStream):
                 continue
             for start in range(0, len(data), CHUNK_BYTES):
                 yield data[start : start + CHUNK_BYTES]
-        self._is_complete = True
 
     def discard(self) -> None:
         """Close the connection, even if it is idle by now: its responses are not trustworthy."""
@@ -222,10 +218,7 @@ class _ResponseBody(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         """Return the connection to the pool, or close it if the response was not received completely."""
-        if self._is_closed:
-            return
-        self._is_closed = True
-        if self._is_complete and self._connection.make_idle(self._idle):
+        if self._connection.make_idle(self._idle):
             self._idle.append(self._connection)
         else:
             self._connection.close()

@@ -33,13 +33,11 @@ def _decode(body: bytes, parameters: Mapping[str, str]) -> VideoInfos:
     for each in values.objects(document, "VideoList", "Video"):
         media_id = values.media_id(each.get("VideoId"))
         if media_id in requested:
-            found[media_id] = values.details(each, media_id, 0.0)
-    values.check_success(document, body, ("VideoList", "NonExistVideoIds"), has_rows=bool(found))
+            found[media_id] = values.details(each, media_id)
+    values.check_success(document, body, ("VideoList",), has_rows=bool(found))
     missing = requested.intersection(values.texts(document.get("NonExistVideoIds"))) - found.keys()
     if not found and not missing:
-        raise malformed(
-            "the response contains none of the requested media", values.text(document.get("RequestId")) or ""
-        )
+        raise malformed("the response contains none of the requested media")
     return VideoInfos(tuple(found.values()), missing)
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import cycle
 from math import ceil
@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.core.call_planner import CallPlanner, MediaRequest
-from exporter.core.model import Measure, Page, PlayRow, Top
+from exporter.core.listing import EarlierRows
+from exporter.core.model import Measure, Page, PlayRow, RowProblem, Top
 from exporter.core.page_reader import PageRequest
 from exporter.core.plan import PAGE_SIZE, FetchPlan
 from tests.core.fake_service import failure, row
@@ -471,6 +472,25 @@ def test_a_plan_that_needs_the_failed_page_cannot_continue(own: FetchPlan) -> No
     assert len(planner.errors) == 1
 
 
+def test_a_top_by_another_measure_is_read_by_itself_after_a_page_of_everything_failed() -> None:
+    own = FetchPlan(tops={Measure.PLAY_DURATION: 3})
+    a, b, c, d = (row(media_id, play_duration=seconds) for media_id, seconds in zip("abcd", (4, 3, 2, 2), strict=True))
+    # `d` was in the top before, and ties with the last row of the page.
+    before = EarlierRows({"d": d}, 5, {Measure.PLAY_DURATION: frozenset("abd")})
+    planner = CallPlanner(own | FetchPlan(everything=True), None, earlier=before)
+    request = planner.next()
+    assert request == PageRequest(Measure.PLAYS, 1, PAGE_SIZE)
+    planner.on_error(request, failure())
+
+    assert planner.restrict_to(own)
+
+    request = planner.next()
+    assert request == PageRequest(Measure.PLAY_DURATION, 1, 3)
+    planner.on_page(request, Page((a, b, c), 5, "R"))
+    assert planner.next() is None
+    assert planner.observation(1.0).tops == ((Top(3, Measure.PLAY_DURATION), ("a", "b", "d")),)
+
+
 @pytest.mark.parametrize(
     ("missing", "left", "pages"),
     [
@@ -493,6 +513,24 @@ def test_only_pages_that_are_worth_a_call_in_any_case_are_requested_concurrently
     planner.on_page(first, Service.of((left + 1) * PAGE_SIZE).respond(first))
 
     assert in_flight_calls(planner) == [PageRequest(Measure.PLAYS, 2 + i, PAGE_SIZE) for i in range(pages)]
+
+
+def test_problems_of_all_responses_are_reported_and_equal_rows_of_a_video_are_none() -> None:
+    problem = RowProblem("DAU", "negative", "a")
+    pages = {
+        "a": Page((row("a"), row("a")), 2, "R", problems=(problem,)),
+        "b": Page((row("b", 1), row("b", 2)), 2, "R", problems=(problem,)),
+        "c": Page((row("c", 2), row("c", 1)), 2, "R"),
+    }
+    planner = CallPlanner(FetchPlan(ids=frozenset("abc")), 100_000)
+    while (request := planner.next()) is not None:
+        assert isinstance(request, MediaRequest)
+        planner.on_page(request, pages[request.media_id])
+
+    of_values, of_rows = planner.problems
+    assert of_values == replace(problem, times=2)
+    assert (of_rows.field, of_rows.media_id, of_rows.times) == ("MediaId", "b", 2)
+    assert planner.observation(1.0).rows == {"a": row("a"), "b": row("b", 2), "c": row("c", 2)}
 
 
 def test_calls_are_sequential_by_default() -> None:

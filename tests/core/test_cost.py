@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from math import ceil
 
@@ -8,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.core import play_dates
-from exporter.core.cost import Cost, Estimate, cost
+from exporter.core.cost import NOTHING, Cost, Estimate, cost, media_of, metadata_cost, search_cost
+from exporter.core.media_details import Category, CategoryTree, MetadataRules, Search
 from exporter.core.model import Dimensions, Media
 from exporter.core.plan import plan_fetch
 from exporter.core.play_dates import Settlement
@@ -145,6 +147,7 @@ def test_estimates_add_up() -> None:
         ),  # at 0, 10, 20, 30 and 40 hours: the last one confirms what was observed before the day could be final
         (6, 2, 8),  # unchanged at 36 and 42 hours; earlier polls do not count
         (11, 1, 4),  # at exactly 33 hours a day can be final
+        (19, 3, 4),  # a day later, at exactly 57 hours, it is final in any case
         (24, 1, (9 * 3 + 15 * 2) / 24),  # 3 polls if they are before 09:00, otherwise 2; averaged over all hours
         (48, 0, (17 * 2 + 7 * 1) / 24),  # one is enough if it is later than 33 hours
     ],
@@ -163,3 +166,62 @@ def test_few_media_with_plays_take_one_page() -> None:
     assert [cost(polled_query, Settlement(), {ALL: total}).first_poll for total in (0, 1, 100, 101)] == [
         Estimate(pages, pages) for pages in (1, 1, 1, 2)
     ]
+
+
+@pytest.mark.parametrize(
+    ("found", "calls"),
+    [
+        (Estimate(0, 0), Estimate(1, 1)),
+        (Estimate(100, 101), Estimate(1, 2)),
+        (Estimate(199, 200), Estimate(2, 3)),
+        (Estimate(298, None), Estimate(3, None)),
+    ],
+)
+def test_a_search_reads_pages_each_of_which_repeats_the_last_hit_before_it(found: Estimate, calls: Estimate) -> None:
+    a_day = Estimate(calls.low * 4, None if calls.high is None else calls.high * 4)
+
+    assert search_cost(Search(tags=("new",), every=6 * 3600.0), found) == Cost(0, calls, a_day, NOTHING)
+
+
+def test_the_media_of_a_search_are_unknown_until_they_are_found() -> None:
+    searching = query(ids(), search=Search(tags=("new",)), dimensions=(ALL, NATIVE), days_ago=(1,), every=86_400.0)
+    found, settlement = replace(searching, media=ids("a", "b")), Settlement(after=0, unchanged=0)
+
+    assert cost(searching, settlement) == Cost(2, Estimate(2, None), Estimate(2, None), Estimate(0, None))
+    assert media_of(searching) == Estimate(0, None)
+    assert cost(found, settlement) == cost(replace(found, search=None), settlement)
+    assert media_of(found) == Estimate(2, 2)
+
+
+TREE = CategoryTree(
+    [
+        Category(1, "Courses", None, 0),
+        Category(2, "Maths", 1, 1),
+        Category(3, "Physics", 1, 1),
+        Category(4, "Algebra", 2, 2),
+        Category(5, "News", None, 0),
+    ]
+)
+
+
+def test_a_search_in_categories_reads_the_tree_a_call_for_the_top_and_for_each_one_with_others_below_it() -> None:
+    search, found = Search(categories=(1,), every=86_400.0), Estimate(150, 150)
+
+    assert search_cost(search, found, TREE).first_poll == Estimate(2 + 3, 2 + 3)
+    assert search_cost(search, found).first_poll == Estimate(2 + 1, None)
+
+
+def test_metadata_of_20_media_are_one_call_and_those_of_searches_are_none() -> None:
+    rules = MetadataRules(every=43_200.0, labels=("status",), tags=("new", "free"))
+
+    known = metadata_cost(rules, Estimate(20, 21), Estimate(0, 9), TREE)
+    assert known == Cost(0, Estimate(1, 2), Estimate(2, 4), Estimate(20, 30 * 4))
+    unknown = metadata_cost(rules, Estimate(20, None), Estimate(0, 9), TREE)
+    assert unknown == Cost(0, Estimate(1, None), Estimate(2, None), Estimate(20, None))
+
+
+def test_metadata_with_categories_read_the_tree_too() -> None:
+    rules = MetadataRules(every=86_400.0, labels=("category",))
+
+    assert metadata_cost(rules, Estimate(20, 20), NOTHING, TREE).first_poll == Estimate(1 + 3, 1 + 3)
+    assert metadata_cost(rules, Estimate(20, 20), NOTHING).first_poll == Estimate(1 + 1, None)

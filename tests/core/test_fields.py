@@ -154,6 +154,10 @@ def test_a_video_without_plays_has_zeros_where_zero_is_a_fact(field: Field) -> N
     assert getattr(zero_row("m1"), field.attribute) == (0 if field.zero_when_unplayed else None)
 
 
+def test_the_zeros_of_a_video_are_those_of_that_video() -> None:
+    assert (zero_row("m1").media_id, zero_row("m1").title) == ("m1", None)
+
+
 def test_the_series_of_a_video_without_plays_are_counted() -> None:
     exposed, zeros = published(None), [field for field in NUMBERS if field.zero_when_unplayed]
     assert len(media_series(exposed)) == exposed.series == len(zeros)

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
-from exporter.core.model import Freshness, Measure, MediaRecord, Ranking, Slice, SliceData
-from tests.core.fake_service import ALL, YESTERDAY, row, top
+from dataclasses import replace
+
+from exporter.core.media_details import FoundMedia, Search
+from exporter.core.model import Freshness, Measure, MediaRecord, Ranking, RowProblem, Slice, SliceData, merged_problems
+from tests.core.fake_service import ALL, YESTERDAY, ids, query, row, top
 
 SLICE = Slice("main", ALL, YESTERDAY)
 EARLY, LATE = Freshness(1.0), Freshness(2.0)
@@ -30,5 +33,28 @@ def test_the_newer_of_ranking_and_listing_is_used() -> None:
     ranking = Ranking(1, ("b",), LATE)
 
     assert SliceData(SLICE, **listed, listed=EARLY, rankings={PLAYS: ranking}).ranking(top(1)) == ranking  # type: ignore[arg-type]
+    same_time = SliceData(SLICE, **listed, listed=LATE, rankings={PLAYS: ranking}).ranking(top(1))  # type: ignore[arg-type]
+    assert same_time == Ranking(1, ("a",), LATE)
     older = SliceData(SLICE, **listed, listed=Freshness(3.0), rankings={PLAYS: ranking}).ranking(top(1))  # type: ignore[arg-type]
     assert older == Ranking(1, ("a",), Freshness(3.0))
+
+
+def test_a_query_has_the_media_that_its_search_has_found() -> None:
+    new, free = Search(tags=("new",)), Search(tags=("free",))
+    found = {("main", new): FoundMedia(frozenset("ab"), 1.0), ("other", free): FoundMedia(frozenset("c"), 1.0)}
+    searching = query(ids(), search=new, every=60.0)
+
+    assert searching.with_found(found) == replace(searching, media=ids("a", "b"))
+    assert query(ids("x")).with_found(found) == query(ids("x"))
+    not_found_yet = query(ids(), search=free)
+    assert not_found_yet.with_found(found) == not_found_yet
+
+
+def test_problems_of_the_same_field_and_reason_are_counted_together() -> None:
+    problems = (
+        RowProblem("DAU", "negative", "a"),
+        RowProblem("DAU", "negative", "b", 2),
+        RowProblem("DAU", "no number", "c"),
+    )
+
+    assert merged_problems(problems) == (RowProblem("DAU", "negative", "a", 3), RowProblem("DAU", "no number", "c"))

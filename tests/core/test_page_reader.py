@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from exporter.core.model import Measure, Page
 from exporter.core.page_reader import MAX_PAGES, PageReader, PageRequest
-from exporter.errors import ErrorKind
+from exporter.errors import ErrorKind, UpstreamError
 from tests.core.fake_service import row
 
 PLAYS = Measure.PLAYS
@@ -81,3 +81,25 @@ def test_no_page_beyond_max_pages_is_requested_ahead() -> None:
     request = [reader.request_next(2 * MAX_PAGES, 8) for _ in range(3)]
 
     assert request == [PageRequest(PLAYS, MAX_PAGES - 1, 1), PageRequest(PLAYS, MAX_PAGES, 1), None]
+
+
+def test_a_rejected_page_is_reported_as_the_service_does_and_with_what_to_query_instead() -> None:
+    reader = after(PageReader(PLAYS, 2, None), page("a", "b", total=9))
+    error = UpstreamError("no such page", code="Meter.P", kind=ErrorKind.PARAMETER, request_id="R-1", http_status=400)
+
+    rejection = reader.rejection(error)
+
+    assert str(rejection) == "page 2 of the list of media was rejected: no such page"
+    assert (rejection.code, rejection.kind) == ("Meter.P", ErrorKind.PARAMETER)
+    assert (rejection.request_id, rejection.http_status) == ("R-1", 400)
+    assert "{top: 2, by: plays}" in rejection.advice
+
+
+def test_pages_ahead_are_dropped_at_the_end_even_if_media_are_missing() -> None:
+    reader = after(PageReader(PLAYS, 2, None), page("a", "b", total=19))
+    for _ in range(3):
+        assert reader.request_next(4, 3) is not None
+
+    reader.add(2, page(total=2), {"never"})
+
+    assert (reader.listing.ended, reader.in_flight) == (True, set())

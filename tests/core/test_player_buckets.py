@@ -25,7 +25,7 @@ SHORT = Interval(FIVE_MINUTES, window=2 * HOUR, chunk=HOUR, margin=1_200)
 
 
 def new_history(interval: Interval = INTERVALS["5m"]) -> TargetHistory:
-    return TargetHistory(interval, (CallHistory(FIELDS),))
+    return TargetHistory.empty(interval, [FIELDS])
 
 
 @dataclass
@@ -427,9 +427,18 @@ def test_zeros_after_all_data_are_no_first_look_at_a_bucket() -> None:
 def recorded(history: TargetHistory, *reads: tuple[float, dict[int, float]]) -> TargetHistory:
     """Reads of plays, each at its time; the range is that of `recent`."""
     for at, rows in reads:
-        values = {start: (plays, 0.8) for start, plays in rows.items()}
+        values = {start: (plays, 0.8 if plays else 0.0) for start, plays in rows.items()}
         history = history.recorded([(0, Reading(history.recent(NOON), at, values))])
     return history
+
+
+def test_rows_may_come_in_any_order() -> None:
+    rows = {NOON - 900: 5.0, NOON - 600: 6.0, NOON - 300: 0.0}
+    ordered, backwards = (
+        recorded(new_history(), (NOON, given), (NOON + 60, given)) for given in (rows, dict(reversed(rows.items())))
+    )
+    assert list(ordered.calls[0].confirmed) == [NOON - 900]
+    assert backwards == ordered
 
 
 def test_a_bucket_of_a_day_begins_at_midnight_in_utc_or_in_utc_plus_8() -> None:
@@ -467,6 +476,13 @@ def test_a_chunk_whose_first_or_last_bucket_may_be_cut_off_was_not_read(before: 
     span = TimeRange(start - before, start + SHORT.chunk + after)
     history = with_newest(NOON).recorded([(0, Reading(span, NOON, {}))])
     assert [(at, each.times) for at, each in history.calls[0].chunks.items()] == [(start, 1)] * reads
+
+
+@pytest.mark.parametrize(("apart", "times"), [(29, 1), (30, 2)])
+def test_two_reads_of_a_chunk_are_half_a_minute_apart(apart: int, times: int) -> None:
+    span = TimeRange(NOON - DAY - 300, NOON - DAY + SHORT.chunk + 300)
+    history = with_newest(NOON).recorded((0, Reading(span, at, {})) for at in (NOON, NOON + apart))
+    assert [each.times for each in history.calls[0].chunks.values()] == [times]
 
 
 def test_what_is_read_again_and_two_chunks_before_are_kept() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 from itertools import count
 from threading import get_ident
@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.core.call_planner import GIVE_UP_AFTER
-from exporter.core.model import Dimensions, Measure, Media, Page, PlayRow, Query, Slice, SliceData
+from exporter.core.media_details import AccountMetadata
+from exporter.core.model import Dimensions, Measure, Media, Page, PlayRow, Query, Slice, SliceData, Snapshot
 from exporter.core.plan import CLOCK_CORRECTION
 from exporter.core.play_dates import Settlement
 from exporter.core.poll_report import PollResult, SliceOutcome
@@ -307,6 +308,16 @@ async def test_a_failed_first_page_leaves_the_slice_unchanged() -> None:
     assert poller.snapshot.slices[slice_] is before
 
 
+@pytest.mark.parametrize("media", [everything, ids(*(f"m{number}" for number in range(100)))], ids=["all", "ids"])
+async def test_a_rejected_first_page_is_the_error_of_the_slice(media: Media) -> None:
+    service = FakeService(refuse=lambda *_: failure(ErrorKind.PARAMETER, "Meter.ParamError"))
+
+    report = await service.poller().poll(query(media))
+
+    assert [str(error) for outcome in report.outcomes for error in outcome.errors] == ["it failed"]
+    assert (report.result, len(service.calls)) == (PollResult.FAILURE, 1)
+
+
 REFUSALS = [
     failure(ErrorKind.PARAMETER, "Meter.ParamError"),
     failure(ErrorKind.OTHER, "http_404"),
@@ -358,10 +369,26 @@ async def test_rows_before_a_rejected_page_are_kept_and_not_read_twice(
         assert (len(data.records), data.listed, data.record("m0700")) == (500, None, None)
 
 
-async def test_media_on_rejected_pages_are_requested_by_id() -> None:
+@pytest.mark.parametrize(
+    "error", [failure(ErrorKind.AUTH, "Meter.AuthError"), not_ready()], ids=lambda error: error.code
+)
+async def test_rows_before_an_error_of_the_whole_slice_are_not_kept(error: UpstreamError) -> None:
     service = FakeService()
     slice_ = service.put(rows(1000))
-    service.refuse = lambda _slice, _media, page: failure(ErrorKind.PARAMETER) if page > 5 else None
+    service.refuse = lambda _slice, _media, page: error if page > 5 else None
+    poller = service.poller()
+
+    await poller.poll(query(everything))
+
+    data = poller.snapshot.slices.get(slice_)
+    assert data is None or (not data.records and not data.ready)
+
+
+@pytest.mark.parametrize("answered", [1, 5])
+async def test_media_on_rejected_pages_are_requested_by_id(answered: int) -> None:
+    service = FakeService()
+    slice_ = service.put(rows(1000))
+    service.refuse = lambda _slice, _media, page: failure(ErrorKind.PARAMETER) if page > answered else None
     poller = service.poller()
     wanted = [r.media_id for r in rows(1000)[::10]]
 
@@ -442,6 +469,15 @@ async def test_an_authentication_error_ends_the_slice_at_once() -> None:
     await service.poller().poll(query(ids("a", "b")))
 
     assert len(service.calls) == 1
+
+
+async def test_an_empty_top_is_answered_though_a_video_of_another_query_fails() -> None:
+    service = FakeService(refuse=lambda _slice, media_id, _page: failure() if media_id == "b" else None)
+    own = query(top(5), "own")
+    poller = service.poller(queries=(own, query(ids("a", "b"), "other")))
+    service.totals[Slice("main", ALL, YESTERDAY)] = None
+
+    assert (await poller.poll(own)).result is PollResult.PARTIAL
 
 
 async def test_a_failed_slice_does_not_hide_others() -> None:
@@ -904,6 +940,20 @@ def settled(poller: Poller, slice_: Slice) -> bool:
     return listed is not None and listed.settled
 
 
+async def test_old_days_that_were_never_known_or_never_polled_are_deleted_too() -> None:
+    never_polled = SliceData(Slice("main", NATIVE, YESTERDAY))
+    service = FakeService(refuse=lambda *_: failure())
+    poller = service.poller(snapshot=Snapshot().updated([never_polled]))
+    await poller.poll(query(ids("never known")))
+
+    service.refuse = lambda *_: None
+    service.now += 60 * 86_400
+    report = await poller.poll(query(ids("a")))
+
+    assert report.result is PollResult.SUCCESS
+    assert [slice_.play_date for slice_ in poller.snapshot.slices] == [YESTERDAY + timedelta(days=60)]
+
+
 async def test_a_report_contains_query_start_and_end() -> None:
     service = FakeService()
     polled = query(ids("a"))
@@ -1050,3 +1100,133 @@ async def test_a_slice_that_was_never_ready_is_known_as_not_ready() -> None:
 
     slice_ = Slice("main", ALL, YESTERDAY)
     assert poller.snapshot.slices == {slice_: SliceData(slice_, ready=False, last_response_at=NOON)}
+
+
+class OneFails(FakeService):
+    """Media `a` and `b`, of which `b` fails; each call takes a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.polled = query(ids("a", "b"), every=900.0)
+        self.put([row("a"), row("b")])
+        self.refuse = self._refuse
+
+    def _refuse(self, _slice: Slice, media_id: str | None, _page: int) -> UpstreamError | None:
+        self.now += 1
+        return failure() if media_id == "b" else None
+
+    async def requested(self, poller: Poller, later: float) -> list[str | None]:
+        """The media that a poll requests so many seconds after NOON."""
+        self.calls.clear()
+        self.now = NOON + later
+        await poller.poll(self.polled)
+        return [media_id for _, media_id, *_ in self.calls]
+
+
+@pytest.mark.parametrize(
+    ("later", "requested"), [(1, ["b"]), (809, ["b"]), (810, ["a", "b"]), (855, ["a", "b"]), (900, ["a", "b"])]
+)
+async def test_a_poll_repeats_an_incomplete_one_until_a_tenth_before_the_next(later: int, requested: list[str]) -> None:
+    service = OneFails()
+    poller = service.poller(queries=(service.polled,))
+
+    assert await service.requested(poller, 0) == ["a", "b"]
+    assert await service.requested(poller, later) == requested
+
+
+async def test_a_repeat_that_is_incomplete_is_repeated_too() -> None:
+    service = OneFails()
+    poller = service.poller(queries=(service.polled,))
+
+    for later in (0, 60, 120, 900, 960):
+        assert await service.requested(poller, later) == (["a", "b"] if later in {0, 900} else ["b"])
+
+
+async def test_after_a_repeat_that_was_complete_the_next_poll_fetches_everything() -> None:
+    service = OneFails()
+    poller = service.poller(queries=(service.polled,))
+    await service.requested(poller, 0)
+    service.refuse = lambda *_: None
+    assert await service.requested(poller, 60) == ["b"]
+
+    assert await service.requested(poller, 700) == ["a", "b"]
+
+
+async def test_a_repeat_counts_no_saved_calls_again() -> None:
+    service = OneFails()
+    poller = service.poller(queries=(service.polled,))
+    await service.requested(poller, 0)
+    service.saved.clear()
+
+    await service.requested(poller, 60)
+
+    assert not +service.saved
+
+
+async def test_days_of_expected_plays_that_are_known_are_neither_reported_nor_counted_as_saved() -> None:
+    service = FakeService(now=NOON - 7 * 3600)  # when the day before yesterday is not final for certain
+    expecting = query(ids("a"), expected=True)
+    poller = service.poller(queries=(expecting,))
+    for days in range(1, 12):
+        service.put([row("a")], TODAY - timedelta(days=days))
+    first = await poller.poll(expecting)
+    published = [outcome.slice.play_date for outcome in first.outcomes]
+    assert len(published) > 1
+    service.saved.clear()
+
+    service.now += 60
+    again = await poller.poll(replace(expecting, name="another"))
+
+    assert [outcome.slice.play_date for outcome in again.outcomes] == [YESTERDAY]
+    assert service.saved["settled"] == 0
+
+    service.now += 900
+    assert len((await poller.poll(expecting)).outcomes) > 1
+
+
+async def test_days_that_only_expected_plays_need_save_no_calls() -> None:
+    saved = []
+    for expected in (False, True):
+        service = FakeService()
+        for days in range(1, 12):
+            service.put([row("a"), row("b")], TODAY - timedelta(days=days))
+        poller = service.poller()
+        await poller.poll(query(ids("a"), expected=expected))
+        service.now += 60
+        await poller.poll(query(ids("a", "b"), "more", expected=expected))
+        saved.append(+service.saved)
+    assert saved[0] == saved[1]
+
+
+async def test_an_unchanged_query_still_fetches_only_the_rest_after_a_reload() -> None:
+    service = OneFails()
+    poller = service.poller(queries=(service.polled,))
+    await service.requested(poller, 0)
+
+    poller.reconfigure((service.polled,), {"main": service}, Settlement())
+
+    assert await service.requested(poller, 60) == ["b"]
+
+
+async def test_media_that_a_search_has_found_are_fetched_along() -> None:
+    service = FakeService()
+    first, searching = query(ids("a"), "first"), query(ids(), "searching")
+    poller = service.poller(queries=(first, searching))
+
+    poller.set_queries(each for each in (first, replace(searching, media=ids("b"))))
+    await poller.poll(first)
+
+    assert [media_id for _, media_id, *_ in service.calls] == ["a", "b"]
+
+
+async def test_metadata_are_published_with_what_is_known_of_plays() -> None:
+    service = FakeService()
+    service.put([row("a")])
+    poller = service.poller()
+    await poller.poll(query(ids("a")))
+    slices = poller.snapshot.slices
+
+    poller.set_metadata({"main": AccountMetadata(deleted=frozenset({"b"}))})
+
+    assert poller.snapshot.metadata == {"main": AccountMetadata(deleted=frozenset({"b"}))}
+    assert poller.snapshot.slices is slices

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.core import play_dates
+from exporter.core.media_details import AccountMetadata, Category, CategoryTree, MediaDetails, MetadataRules
 from exporter.core.merge import SliceObservation, mark_not_ready, merge_observation
 from exporter.core.model import Dimensions, Media, MediaRecord, Query, Slice, SliceData, Snapshot
 from exporter.core.play_dates import Settlement
@@ -226,6 +227,22 @@ def test_beyond_the_limit_the_most_played_media_keep_all_their_series() -> None:
     assert (publication.series, publication.dropped) == (2 * each, each)
     assert [media.media_id for media in publication.media] == ["a", "b"]
     assert publication_of(today, yesterday, queries=queries, limit=15).dropped == 0
+
+
+@pytest.mark.parametrize(("limit", "kept"), [(10, ["a", "b"]), (9, ["a"]), (4, [])])
+def test_metadata_count_as_series_and_are_limited_with_the_rest_of_a_video(limit: int, kept: list[str]) -> None:
+    known = merged(slice_of(), SliceObservation(NOON, {"a": row("a", 9), "b": row("b", 1)}))
+    details = {media_id: MediaDetails(media_id, status="Normal", tags=("new",)) for media_id in ("a", "b")}
+    tree = CategoryTree([Category(1, "Courses", None, 0)])
+    snapshot = Snapshot({slice_of(): known}, {"main": AccountMetadata(details, tree=tree)})
+    wanted = {"main": MetadataRules(HOUR, ("status",), ("new",))}
+
+    publication = publish(snapshot, PublicationRules((query(everything),), 2 * DAY, limit, metadata=wanted), NOON)
+
+    each = 2 + 1 + 2  # plays and viewers, a title, labels and a tag
+    assert (publication.series, publication.dropped) == (each * len(kept), each * (2 - len(kept)))
+    assert [about.media_id for about in publication.metadata] == kept
+    assert [each.path for each in publication.categories] == ["Courses"]
 
 
 @given(

@@ -238,6 +238,41 @@ def test_settled_plays_count_as_series_and_are_limited_with_the_rest_of_a_video(
     assert [media.media_id for media in limited.media] == ["gone"]
 
 
+@pytest.mark.parametrize(
+    ("plays", "kept"),
+    [
+        # By days ago. Yesterday is not settled, so the settled day is the day before, which is not published itself.
+        ({1: {"a": 500, "b": 10}, 2: {"a": 100, "b": 200}, 3: {}, 9: {}, 10: {}}, "a"),
+        ({1: {"a": 10, "b": 20}, 2: {"a": 900, "b": 50}, 3: {"b": 50}, 9: {"b": 50}, 10: {}}, "a"),
+        ({1: {"a": 10, "b": 20}, 2: {"a": 10, "b": 50}, 3: {"a": 90}, 9: {"a": 90}, 10: {}}, "a"),
+        ({1: {"a": 10, "b": 20}, 2: {"a": 10, "b": 5}, 3: {}, 9: {}, 10: {}}, "b"),
+    ],
+    ids=["played yesterday", "played on the settled day", "expected", "none of them"],
+)
+def test_beyond_the_limit_the_most_plays_of_any_day_or_the_most_expected_decide(
+    plays: dict[int, dict[str, float | None]], kept: str
+) -> None:
+    slices = [
+        known(days_ago, of_day, records=CHANGING if days_ago == 1 else FINAL) for days_ago, of_day in plays.items()
+    ]
+    slices = [
+        replace(each, listed=CHANGING) if each.slice.play_date == TODAY - timedelta(days=1) else each for each in slices
+    ]
+
+    limited = published(*slices, limit=5)
+
+    assert [ago(day) for day in limited.settled_days] == [2]
+    assert {media.media_id for media in limited.media} == {kept}
+
+
+def test_media_without_any_plays_are_limited_by_their_ids() -> None:
+    slices = [known(days_ago, {"a": 0, "b": 0}) for days_ago in (1, 2, 8, 9)]
+
+    limited = published(*slices, queries=(query(ids("a"), "p"), of(ids("b"))), limit=5)
+
+    assert {media.media_id for media in limited.media} == {"a"}
+
+
 counts = st.none() | st.integers(0, 500)
 freshness = st.sampled_from([FINAL, FINAL, FINAL, CHANGING])
 

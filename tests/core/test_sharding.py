@@ -163,6 +163,22 @@ def test_days_are_distributed_over_the_shards() -> None:
     assert all(Shard(number, 3).assign([month]).days_ago for number in range(3))
 
 
+def test_the_categories_of_each_account_are_exported_by_one_shard() -> None:
+    assignments = [Shard(n, 3).assign([query(everything, a, account=a) for a in "abcdefgh"]) for n in range(3)]
+
+    exported = Counter(account for each in assignments for account in each.category_accounts)
+    assert exported == dict.fromkeys("abcdefgh", 1)
+    assert all(each.category_accounts for each in assignments)
+    assert WHOLE.assign([query(everything, account="a")]).category_accounts == {"a"}
+
+
+def test_each_player_query_is_polled_by_one_shard() -> None:
+    polled = [[n for n in range(3) if Shard(n, 3).owns_player_query(f"players {each}")] for each in range(30)]
+
+    assert all(len(shards) == 1 for shards in polled)
+    assert {shard for (shard,) in polled} == {0, 1, 2}
+
+
 def test_no_shard_owns_other_media_when_all_are_configured_by_id() -> None:
     assignment = WHOLE.assign([query(ids("a"))])
 

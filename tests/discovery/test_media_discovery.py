@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from structlog.testing import capture_logs
 
 from exporter.core import play_dates
-from exporter.core.media_details import Category, CategoryTree, Search
-from exporter.errors import UpstreamError
+from exporter.core.media_details import Search
 from exporter.simulator.actions import SimulatedAction
 from exporter.simulator.faults import Fault
 from exporter.simulator.media_library import Video
@@ -21,8 +19,6 @@ from exporter.simulator.variants import Variants
 from exporter.status.filters import Filters
 from exporter.status.html_page import Pages
 from exporter.status.summary import summarize
-from exporter.vod.categories import CategoryPage
-from exporter.vod.media_source import MediaSource
 from tests.harness import NOON, Harness, running_harness
 
 if TYPE_CHECKING:
@@ -44,7 +40,6 @@ queries:
 """
 METADATA: Final = "metadata: {every: 6h, labels: [category, status, app_id], tags: [promo, vip]}"
 DAY: Final = 86_400
-A_CATEGORY: Final = Category(5, "one", None, 0)
 
 
 def text(metadata: str = "", calls_per_day: int = 0) -> str:
@@ -247,43 +242,6 @@ async def test_a_refused_action_is_one_failure_for_all_that_needs_it_and_stays_r
         (line,) = [each.detail for each in view.attention if each.trouble == "metadata"]
         assert line.startswith("categories, search q: Forbidden.RAM")
         assert [each.what for each in harness.exporter.discovery.problems()] == ["categories", "search q"]
-
-
-def source_of(pages: list[CategoryPage], permitted: list[str]) -> MediaSource:
-    """A source whose service responds with these pages of categories."""
-
-    class Client:
-        max_in_flight = 1
-
-        async def call(self, *_: object) -> Any:
-            return pages.pop(0)
-
-    async def permit() -> None:
-        pass
-
-    return MediaSource(Client(), permit, lambda: NOON, permitted.append)
-
-
-@pytest.mark.parametrize("subtotal", [None, 3])
-async def test_categories_that_are_not_listed_are_not_gone(subtotal: int | None) -> None:
-    permitted: list[str] = []
-    answers = [CategoryPage((), frozenset(), subtotal, 0), CategoryPage((A_CATEGORY,), frozenset(), 2, 1)]
-    source = source_of(answers, permitted)
-    with pytest.raises(UpstreamError, match="does not count 0"):
-        await source.categories()
-    other = replace(A_CATEGORY, category_id=6, name="other")
-    answers.append(CategoryPage((A_CATEGORY,), frozenset(), 2, 2))  # the other one without a usable ID
-    assert list(await source.categories(CategoryTree([other]))) == [A_CATEGORY, other]
-    assert list(await source.categories(CategoryTree([other]))) == [A_CATEGORY, other]
-    assert permitted == ["GetCategories"] * 3
-
-
-@pytest.mark.parametrize("name", [A_CATEGORY.name, "another"])
-async def test_a_category_that_is_listed_twice_hides_no_other_and_gets_no_other_name(name: str) -> None:
-    known = CategoryTree([A_CATEGORY, replace(A_CATEGORY, category_id=6, name="other")])
-    third = replace(A_CATEGORY, category_id=7, name="third")
-    page = CategoryPage((A_CATEGORY, replace(A_CATEGORY, name=name), third), frozenset(), 3, 3)
-    assert set(await source_of([page], []).categories(known)) == {*known, third}
 
 
 async def test_a_hit_that_cannot_be_compared_is_not_gone() -> None:

@@ -424,12 +424,16 @@ async def proxying(
 
 
 @asynccontextmanager
-async def over_tls(certificate: trustme.LeafCert, conversation: Conversation = GOOD) -> AsyncIterator[int]:
-    """The port of an endpoint with TLS."""
+async def over_tls(
+    certificate: trustme.LeafCert, conversation: Conversation = GOOD, heads: list[bytes] | None = None
+) -> AsyncIterator[int]:
+    """The port of an endpoint with TLS; `heads` gets those of its requests."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            await reader.readuntil(b"\r\n\r\n")
+            head = await reader.readuntil(b"\r\n\r\n")
+            if heads is not None:
+                heads.append(head)
             await conversation(reader, writer)
         except (OSError, asyncio.IncompleteReadError):
             pass
@@ -462,7 +466,9 @@ async def test_an_encrypted_endpoint_is_reached_through_a_tunnel(monkeypatch: py
     if scheme == "https":
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         AUTHORITY.issue_cert("127.0.0.1").configure_cert(context)
-    async with over_tls(AUTHORITY.issue_cert(ENDPOINT_NAME)) as port, proxying(tunnels, context) as (proxy, heads):
+    requests: list[bytes] = []
+    certificate = AUTHORITY.issue_cert(ENDPOINT_NAME)
+    async with over_tls(certificate, heads=requests) as port, proxying(tunnels, context) as (proxy, heads):
         monkeypatch.setenv("https_proxy", f"{scheme}://user:p%40ss/#?w@127.0.0.1:{proxy}")
         async with network_client(f"https://{ENDPOINT_NAME}:{port}") as (client, meter):
             assert (await client.call(action(decode), {})).request_id == "R"
@@ -472,6 +478,9 @@ async def test_an_encrypted_endpoint_is_reached_through_a_tunnel(monkeypatch: py
     assert heads == [
         b"CONNECT %b HTTP/1.1\r\nHost: %b\r\nProxy-Authorization: Basic %b\r\n\r\n" % (place, place, encoded)
     ]
+    (request,) = requests
+    assert request.startswith(b"POST /")
+    assert b"proxy" not in request.lower()
 
 
 @pytest.mark.usefixtures("trusted")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,7 @@ from exporter.errors import UpstreamError
 from exporter.vod import categories, search_media, video_infos
 from exporter.vod.categories import CATEGORIES
 from exporter.vod.responses import RawResponse, decode_response
+from exporter.vod.row_values import LARGEST_NUMBER, LONGEST_ID
 from exporter.vod.search_media import SEARCH_MEDIA
 from exporter.vod.video_infos import VIDEO_INFOS
 
@@ -76,10 +78,40 @@ def test_a_hit_in_each_form(video: dict[str, Any]) -> None:
     assert (page.hits, page.total, page.skipped) == ((DETAILS,), 1, 0)
 
 
+def test_the_time_of_a_hit_is_that_of_the_video_before_its_own() -> None:
+    hit = {"MediaId": ID, "CreationTime": "1970-01-01T00:00:09Z", "Video": {"CreationTime": ""}}
+    assert [each.created_at for each in searched({"MediaList": [hit]}).hits] == [9.0]
+
+
 def test_a_hit_without_details_and_one_without_an_id() -> None:
     page = searched({"Total": 2, "MediaList": [{"MediaId": ID, "CreationTime": "1970-01-01T00:00:09Z"}, {}]})
     assert page.hits == (MediaDetails(ID, created_at=9.0),)
     assert page.skipped == 1
+
+
+@pytest.mark.parametrize(("tags", "read"), [("a,b", ("a", "b")), (' ["a"]', ("a",)), ("", ()), (["a", 5], ("a", "5"))])
+def test_tags_in_each_form(tags: object, read: tuple[str, ...]) -> None:
+    (hit,) = searched({"MediaList": [{"MediaId": ID, "Video": {"Tags": tags}}]}).hits
+    assert hit.tags == read
+
+
+@pytest.mark.parametrize("listed", ["", "[]", " [] ", f'[{{"MediaId": "{ID}"}}]'])
+def test_a_list_may_be_given_as_text(listed: str) -> None:
+    assert len(searched({"Total": 1, "MediaList": listed}).hits) == ("MediaId" in listed)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai"])
+def test_the_time_zone_of_this_machine_does_not_matter(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        (hit,) = searched({"MediaList": [{"MediaId": ID, "CreationTime": "1970-01-02T00:00:09Z"}]}).hits
+        assert hit.created_at == 86_409.0
+        request = SearchRequest(86_409.0, exclusive=False, page=1)
+        assert search_media.parameters(request, NOTHING)["Match"] == "CreationTime = ['1970-01-02T00:00:09Z',)"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.parametrize("category", [None, 0, -1, "", "x"])
@@ -108,11 +140,24 @@ def test_every_detail_of_a_hit() -> None:
         ({"Total": 0, "Success": False}, "the response contains an error: Success is False"),
     ],
 )
-def test_a_rejected_search_says_why_and_of_which_request(answer: dict[str, Any], message: str) -> None:
+def test_a_rejected_search_says_why(answer: dict[str, Any], message: str) -> None:
     with pytest.raises(UpstreamError) as caught:
-        searched({"RequestId": "R", **answer}, size=2)
+        searched(answer, size=2)
     assert caught.value.message.startswith(message)
-    assert caught.value.request_id == "R"
+
+
+def test_a_body_that_can_be_repaired_is_an_answer() -> None:
+    assert SEARCH_MEDIA.decode(b'{"Total": 0, "Other": NaN}', {"PageSize": "2"}).total == 0
+
+
+def test_an_error_in_place_of_an_answer_is_named() -> None:
+    with pytest.raises(UpstreamError, match=r"^the response contains an error: no: this is not a response of Search"):
+        searched({"Code": "Forbidden", "Message": "no"})
+
+
+@pytest.mark.parametrize(("given", "total"), [(LARGEST_NUMBER, LARGEST_NUMBER), (LARGEST_NUMBER + 1, None)])
+def test_a_number_is_used_up_to_the_largest(given: int, total: int | None) -> None:
+    assert searched({"Total": given, "MediaList": [{"MediaId": ID}]}).total == total
 
 
 def test_no_hits() -> None:
@@ -147,6 +192,29 @@ def test_video_infos_in_each_form(missing: object) -> None:
     assert infos.missing == {"gone"}
 
 
+def test_fields_of_media_that_look_like_an_error_are_none() -> None:
+    answer = {"VideoList": [{**VIDEO, "Code": "A1"}], "Success": False}
+    assert VIDEO_INFOS.decode(json.dumps(answer).encode(), video_infos.parameters([ID])).details == (DETAILS,)
+
+
+def test_fields_of_hits_that_look_like_an_error_are_none() -> None:
+    hit = {"MediaId": ID, "Video": VIDEO, "Code": "A1"}
+    assert searched({"Total": 1, "MediaList": [hit], "Success": False}).hits == (DETAILS,)
+    assert len(searched({"Total": 2, "MediaList": [{"MediaId": ID}] * 2}, size=2).hits) == 2
+
+
+@pytest.mark.parametrize("length", [1, LONGEST_ID, LONGEST_ID + 1])
+def test_an_id_is_used_up_to_its_largest_length(length: int) -> None:
+    listed = [{"MediaId": "x" * length}, {"MediaId": ID}]
+    assert len(searched({"Total": 2, "MediaList": listed}).hits) == (2 if length <= LONGEST_ID else 1)
+
+
+def test_media_that_were_not_requested_are_no_answer() -> None:
+    body = json.dumps({"VideoList": [{**VIDEO, "VideoId": "other"}]}).encode()
+    with pytest.raises(UpstreamError, match=r"^the response contains none of the requested media$"):
+        VIDEO_INFOS.decode(body, video_infos.parameters([ID]))
+
+
 @pytest.mark.parametrize("answer", [{}, {"VideoList": []}, {"NonExistVideoIds": ["other"]}, {"VideoList": "x"}])
 def test_video_infos_that_name_none_of_the_media_are_malformed(answer: object) -> None:
     with pytest.raises(UpstreamError):
@@ -155,20 +223,42 @@ def test_video_infos_that_name_none_of_the_media_are_malformed(answer: object) -
 
 def test_categories_in_each_form() -> None:
     rows = [
+        {"CateName": "no ID"},
+        {"CateId": 99},
         {"CateId": "100", "CateName": "Movie", "Level": "0", "ParentId": "-1", "SubTotal": "2"},
         {"CateId": 101, "CateName": "News", "Level": 0, "SubTotal": 0},
         {"CateId": 102, "CateName": "Deep", "Level": 1},
-        {"CateName": "no ID"},
+        {"CateId": 103, "CateName": "Deepest", "Level": 2},
+        {"CateId": 104, "CateName": "somewhere"},
     ]
-    body = json.dumps({"SubTotal": 4, "SubCategories": {"Category": rows}}).encode()
+    body = json.dumps({"SubTotal": 7, "SubCategories": {"Category": rows}}).encode()
     page = CATEGORIES.decode(body, categories.parameters(categories.ROOT, 1))
     assert page.categories == (
         Category(100, "Movie", None, 0),
         Category(101, "News", None, 0),
         Category(102, "Deep", None, 1),
+        Category(103, "Deepest", None, 2),
+        Category(104, "somewhere", None, 0),
     )
-    assert page.parents == {100, 102}
-    assert page.total == 4
+    # Where it is not given whether others are below it, they are requested unless none can be.
+    assert page.parents == {100, 102, 104}
+    assert (page.total, page.listed) == (7, 7)
+
+
+def test_categories_below_another_have_it_as_their_parent() -> None:
+    body = json.dumps({"SubCategories": [{"CateId": 1, "CateName": "x", "Level": 1}]}).encode()
+    assert CATEGORIES.decode(body, categories.parameters(7, 1)).categories == (Category(1, "x", 7, 1),)
+
+
+def test_fields_of_categories_that_look_like_an_error_are_none() -> None:
+    row = {"CateId": 1, "CateName": "x", "Code": "A1"}
+    answer = {"SubCategories": {"Category": [row]}, "Category": {**row, "CateId": 7}, "Success": False}
+    assert CATEGORIES.decode(json.dumps(answer).encode(), categories.parameters(7, 1)).listed == 1
+    answer = {"SubTotal": 0, "Category": {**row, "CateId": 7}}
+    assert CATEGORIES.decode(json.dumps(answer).encode(), categories.parameters(7, 1)).listed == 0
+    answer = {"SubTotal": 0, "Category": [{"Code": "InternalError"}]}
+    with pytest.raises(UpstreamError, match="contains an error: InternalError"):
+        CATEGORIES.decode(json.dumps(answer).encode(), categories.parameters(7, 1))
 
 
 ERRORS = [
@@ -257,9 +347,60 @@ def test_other_content_too_large_to_be_searched_for_an_error_is_no_empty_answer(
         searched({"Total": 0, "MediaList": [], "Other": "x" * 70_000})
 
 
-def test_more_categories_than_were_requested_are_malformed() -> None:
-    rows = [{"CateId": number, "CateName": "x"} for number in range(1, categories.PAGE_SIZE + 2)]
-    with pytest.raises(UpstreamError, match="101 rows, but 100 were requested"):
-        CATEGORIES.decode(
-            json.dumps({"SubCategories": {"Category": rows}}).encode(), categories.parameters(categories.ROOT, 1)
-        )
+def test_as_many_categories_as_were_requested_are_no_error() -> None:
+    rows = [{"CateId": number, "CateName": "x"} for number in range(1, categories.PAGE_SIZE + 1)]
+    body = json.dumps({"SubCategories": {"Category": rows}}).encode()
+    assert CATEGORIES.decode(body, categories.parameters(categories.ROOT, 1)).listed == categories.PAGE_SIZE
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{"CateId": 1, "CateName": "x"}] * 101, "SubCategories has 101 rows, but 100 were requested"),
+        ([{"CateId": -1, "CateName": "x"}], "no row of SubCategories has an ID and a name that can be used"),
+    ],
+)
+def test_categories_that_cannot_be_used_are_malformed(rows: list[dict[str, Any]], message: str) -> None:
+    body = json.dumps({"SubCategories": {"Category": rows}}).encode()
+    with pytest.raises(UpstreamError) as caught:
+        CATEGORIES.decode(body, categories.parameters(categories.ROOT, 1))
+    assert caught.value.message == message
+
+
+INFOS = video_infos.parameters([ID])
+TREE = categories.parameters(categories.ROOT, 1)
+
+
+@pytest.mark.parametrize(
+    ("action", "parameters", "fields"),
+    [
+        (SEARCH_MEDIA, {"PageSize": "2"}, "MediaList, Total"),
+        (VIDEO_INFOS, INFOS, "VideoList, NonExistVideoIds"),
+        (CATEGORIES, TREE, "SubCategories, SubTotal, Category"),
+    ],
+)
+def test_what_is_a_response_to_something_else_says_what_it_lacks(
+    action: Action[Any], parameters: dict[str, str], fields: str
+) -> None:
+    with pytest.raises(UpstreamError) as caught:
+        action.decode(b'{"RequestId": "R", "UserList": []}', parameters)
+    assert caught.value.message == (f"the response contains none of {fields}: this is not a response of {action.name}")
+
+
+@pytest.mark.parametrize(
+    ("action", "answer", "parameters"),
+    [
+        (SEARCH_MEDIA, {"MediaList": [{"MediaId": ID}]}, {"PageSize": "2"}),
+        (SEARCH_MEDIA, {"Total": 0}, {"PageSize": "2"}),
+        (SEARCH_MEDIA, {"Total": 0, "ScrollToken": '{"Code": "x"}'}, {"PageSize": "2"}),
+        (VIDEO_INFOS, {"VideoList": [VIDEO]}, INFOS),
+        (VIDEO_INFOS, {"VideoList": {"Video": [VIDEO]}}, INFOS),
+        (VIDEO_INFOS, {"NonExistVideoIds": [ID]}, INFOS),
+        (VIDEO_INFOS, {"NonExistVideoIds": f'["{ID}"]'}, INFOS),
+        (CATEGORIES, {"SubCategories": [{"CateId": 1, "CateName": "x"}]}, TREE),
+        (CATEGORIES, {"SubTotal": 150}, TREE),
+        (CATEGORIES, {"Category": {"CateId": 1, "CateName": "x"}}, TREE),
+    ],
+)
+def test_one_documented_field_is_enough(action: Action[Any], answer: Any, parameters: dict[str, str]) -> None:
+    action.decode(json.dumps(answer).encode(), parameters)

@@ -13,8 +13,9 @@ from exporter.vod.client import Client
 from exporter.vod.network_errors import NetworkError
 from exporter.vod.network_route import Resolver
 from exporter.vod.rate_limits import AccountLimits
-from exporter.vod.tcp_stream import connect
+from exporter.vod.tcp_stream import Stream, connect
 from tests.vod.fakes import FakeMeter, FakeSource, action
+from tests.vod.servers import conversation_server
 from tests.web.clients import PATIENCE
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
@@ -109,7 +110,42 @@ async def test_the_first_address_that_takes_the_connection_is_used() -> None:
             await connect([])
 
 
+async def test_a_connection_without_tls_has_no_certificate_and_one_that_was_never_opened_is_not_quiet() -> None:
+    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
+    async with server, asyncio.timeout(PATIENCE):
+        stream = await connect([(V4, server.sockets[0].getsockname())])
+        assert stream.certificate() is None
+        stream.close()
+    assert Stream().certificate() is None
+    assert not Stream().is_quiet
+
+
+async def test_of_two_addresses_that_accept_at_the_same_moment_one_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def until_closed(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    loop, both, opened = asyncio.get_running_loop(), asyncio.Event(), list[socket.socket]()
+    sock_connect = loop.sock_connect
+
+    async def together(connecting: socket.socket, place: Any) -> None:
+        opened.append(connecting)
+        await sock_connect(connecting, place)
+        if len(opened) == 2:
+            both.set()
+        await both.wait()
+
+    monkeypatch.setattr(loop, "sock_connect", together)
+    async with conversation_server(until_closed) as port, asyncio.timeout(PATIENCE):
+        stream = await connect([(V4, ("127.0.0.1", port))] * 2)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert sorted(each.fileno() < 0 for each in opened) == [False, True]
+        stream.close()
+
+
 async def test_an_address_that_does_not_answer_is_not_waited_for() -> None:
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: reported.append(context))
     server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
@@ -123,5 +159,7 @@ async def test_an_address_that_does_not_answer_is_not_waited_for() -> None:
         async with server, asyncio.timeout(PATIENCE):
             stream = await connect([(V4, place), (V4, server.sockets[0].getsockname())])
             stream.close()
+            await asyncio.sleep(0)
         for one in waiting:
             one.close()
+    assert reported == []

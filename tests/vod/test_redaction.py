@@ -4,7 +4,7 @@ import base64
 import html
 import json
 import re
-import sys
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.vod.redaction import Secrets, redacted
+from tests.steps import steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MILLISECONDS = 6_000_000
-"""`steps` that take some milliseconds, or a tenth of a second."""
+MILLISECONDS = 1_000_000
+"""`steps` that take a tenth of a second at most."""
 
 ENCODINGS: dict[str, Callable[[str], str]] = {
     "as it is": str,
@@ -104,22 +105,6 @@ def test_a_secret_is_hidden_however_it_is_escaped_broken_or_cut_off(secret: str,
     assert redacted(f"before <{spell(secret)}> after", [secret]) == "before <***> after"
 
 
-def steps(work: Callable[[], str]) -> tuple[str, int]:
-    """The result, and how many calls and values of generators it takes: a measure of time on any machine."""
-    counted = 0
-
-    def count(*_: object) -> None:
-        nonlocal counted
-        counted += 1
-
-    before = sys.getprofile()
-    sys.setprofile(count)
-    try:
-        return work(), counted
-    finally:
-        sys.setprofile(before)
-
-
 def test_the_tokens_of_days_are_hidden_in_milliseconds() -> None:
     """An account with a role has two new ones every hour, and any error may repeat them."""
     secrets = Secrets()
@@ -170,6 +155,31 @@ def test_a_secret_within_base64_of_more_is_hidden(before: str, after: str) -> No
     assert len(left) <= 10
 
 
+@pytest.mark.parametrize("innermost", [partial(quote, safe=""), quote, quote_plus])
+def test_a_secret_is_hidden_in_a_url_within_four_others(innermost: Callable[[str], str]) -> None:
+    nested = innermost(REAL)
+    for _ in range(4):
+        nested = quote(nested, safe="")
+    assert redacted(f"<{nested}>", [REAL]) == "<***>"
+
+
+@pytest.mark.parametrize("secret", ["abcde6", "abcde67", "abcde678"])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode, base64.b32encode])
+def test_a_short_secret_is_hidden_in_base64_without_padding(secret: str, encode: Callable[[bytes], bytes]) -> None:
+    assert redacted(f"<{encode(secret.encode()).decode().rstrip('=')}>", [secret]) == "<***>"
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3])
+@pytest.mark.parametrize("before", ["user", "users", "userid"])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_a_secret_in_base64_that_is_cut_off_before_it_is_hidden(
+    encode: Callable[[bytes], bytes], before: str, cut: int
+) -> None:
+    encoded = encode(f"{before}:{REAL}".encode()).decode()[cut:]
+    whole = -(-len(f"{before}:") * 8 // 6) - cut  # characters that depend on what is before the secret
+    assert redacted(f"<{encoded}>", [REAL]).startswith(f"<{encoded[:whole]}***")
+
+
 def test_what_surrounds_a_secret_stays() -> None:
     secrets = Secrets()
     secrets.add("CAIS+token/with=signs", None, "", "short")
@@ -177,8 +187,44 @@ def test_what_surrounds_a_secret_stays() -> None:
     assert list(secrets) == ["CAIS+token/with=signs", "short"]
 
 
+def test_a_secret_that_is_escaped_from_its_second_letter_on_is_hidden_from_its_first() -> None:
+    assert redacted(REAL[0] + "".join(f"%{ord(letter):02x}" for letter in REAL[1:]), [REAL]) == "***"
+
+
+def test_a_letter_that_has_two_in_lower_case_hides_nothing_else() -> None:
+    letter = "\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}"
+    assert redacted(f"{letter}{REAL}{letter}!", [REAL]) == f"{letter}***{letter}!"
+    assert redacted(f"<{letter}bcdefgh>", [f"{letter}bcdefgh"]) == "<***>"
+
+
+def test_a_secret_that_is_no_valid_utf_8_is_hidden() -> None:
+    """As Python reads such an environment variable."""
+    secret = b"caf\xe9-and-more-letters".decode("utf-8", "surrogateescape")
+    assert redacted(f"{secret}, caf%E9-and-more-letters", [secret]) == "***, ***"
+
+
 def test_a_secret_that_begins_another_leaves_nothing_of_it() -> None:
     assert redacted("secret-and-more", ["secret", "secret-and-more"]) == "***"
+
+
+@pytest.mark.parametrize(
+    ("part", "shown"),
+    [(REAL[:12], "***"), (REAL[:11], REAL[:11]), (REAL[-12:], "***"), (REAL[-11:], REAL[-11:])],
+)
+def test_a_part_of_a_secret_is_hidden_from_12_characters_on(part: str, shown: str) -> None:
+    assert redacted(f"<{part}>", [REAL]) == f"<{shown}>"
+    assert redacted(part, [REAL]) == shown
+
+
+@pytest.mark.parametrize("secret", ["abcde6", "abcde678901", "abcde6789012"])
+def test_a_short_secret_is_hidden_as_a_whole(secret: str) -> None:
+    assert redacted(f"{secret}, {secret}{secret}", [secret]) == "***, ******"
+    assert redacted(secret[:-1], [secret]) == secret[:-1]
+    assert redacted(secret[1:], [secret]) == secret[1:]
+
+
+def test_a_text_is_cut_to_4096_characters() -> None:
+    assert redacted("ab" * 2_049, []) == redacted("ab" * 2_049, ["a secret"]) == "ab" * 2_048
 
 
 def test_nothing_is_hidden_where_there_are_no_secrets() -> None:
@@ -192,4 +238,9 @@ def test_the_secrets_of_long_ago_are_forgotten_and_those_in_use_are_not() -> Non
     assert "in-use" in secrets
     assert "token-1999" in secrets
     assert "token-0" not in secrets
-    assert len(secrets) < 1_000
+    assert len(secrets) == 512
+
+    secrets = Secrets()
+    secrets.add("in-use", *(f"token-{number}" for number in range(511)))
+    secrets.add("in-use", "another")
+    assert list(secrets) == [*(f"token-{number}" for number in range(1, 511)), "in-use", "another"]

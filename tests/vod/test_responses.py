@@ -260,11 +260,15 @@ def test_an_answer_is_2xx_and_nothing_else(status: int, code: str) -> None:
 
 def test_a_malformed_answer_says_what_is_wrong_with_it_and_which_it_was() -> None:
     def odd(_: bytes) -> NoReturn:
-        raise UpstreamError(f"{SECRET} is no number", code="malformed", kind=ErrorKind.MALFORMED, request_id="R-1")
+        raise UpstreamError(f"{SECRET} is no number", code="malformed", kind=ErrorKind.MALFORMED)
 
     with pytest.raises(UpstreamError) as caught:
         decode_response(
-            RawResponse(200, {"x-acs-request-id": "header"}, b"{}"), action(odd), {}, now=NOW, hide=[SECRET]
+            RawResponse(200, {"x-acs-request-id": "header"}, b'{"RequestId": "R-1"}'),
+            action(odd),
+            {},
+            now=NOW,
+            hide=[SECRET],
         )
     assert (caught.value.message, caught.value.request_id) == ("*** is no number", "R-1")
 

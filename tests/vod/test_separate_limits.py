@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from exporter.errors import ErrorKind, QuotaExceeded, UpstreamError
+from exporter.errors import ErrorKind, ErrorScope, QuotaExceeded, UpstreamError
 from exporter.vod.rate_limits import AccountLimits
 from exporter.vod.separate_limits import SeparateLimits
 from tests.vod.fakes import Clock, FakeMeter
@@ -69,6 +69,15 @@ async def test_the_others_keep_what_they_need(needed: int | None, left: int) -> 
     assert shared.calls_remaining == 0
 
 
+async def test_the_error_names_the_account_and_the_limit() -> None:
+    _, _, _, separate = limits(100, 100, start=NOON + 43_199)
+    await spend_all(separate)
+    with pytest.raises(QuotaExceeded, match=r"account main: .* \(1 of 100\) are kept for play data") as caught:
+        separate.spend()
+    assert (caught.value.code, caught.value.kind) == ("calls_per_day", ErrorKind.OTHER)
+    assert "limits.calls_per_day" in caught.value.advice
+
+
 async def test_calls_of_the_others_count() -> None:
     _, _, shared, separate = limits(100, 10)
     for _ in range(95):
@@ -111,3 +120,32 @@ async def test_throttling_of_one_slows_only_that() -> None:
     assert shared.requests_per_second == 1
     async with shared.acquire("Ask"):
         pass
+
+
+async def test_they_have_a_rate_and_one_slot_of_their_own() -> None:
+    clock, _, _, separate = limits(0)
+    begun: list[float] = []
+
+    async def call(seconds: float) -> None:
+        async with separate.acquire("Ask"):
+            begun.append(clock.elapsed)
+            await clock.sleep(seconds)
+
+    async def calls() -> None:
+        await asyncio.gather(call(0.1), call(5), call(0))
+
+    await clock.run(calls())
+    assert begun == pytest.approx([0, 1, 6], abs=0.1)
+
+
+async def test_an_action_that_is_throttled_by_itself_waits() -> None:
+    clock, _, _, separate = limits(0)
+    error = UpstreamError("", code="Throttling.Api", kind=ErrorKind.THROTTLED, scope=ErrorScope.ACTION, wait=60.0)
+    async with separate.acquire("Ask") as permit:
+        separate.on_error("Ask", permit, error)
+
+    async def call() -> float:
+        async with separate.acquire("Ask"):
+            return clock.elapsed
+
+    assert await clock.run(call()) >= 60

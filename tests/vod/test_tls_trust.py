@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import datetime as dt
+import errno
 import os
 import ssl
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 import trustme
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from exporter.errors import StartError
@@ -39,6 +42,7 @@ def error(number: int) -> ssl.SSLCertVerificationError:
         (85, "Python 3.13 and later enforce (missing authority key identifier)", "RFC 5280"),
         (89, "Python 3.13 and later enforce (basic constraints", "RFC 5280"),
         (92, "Python 3.13 and later enforce (an authority without key usage)", "RFC 5280"),
+        (80, "Python 3.13 and later enforce", "RFC 5280"),
         (91, "Python 3.13 and later enforce", "RFC 5280"),
         (24, "an issuer in its chain is not a certificate authority", "SSL_CERT_FILE"),
         (25, "may not have further authorities below it", "reissued"),
@@ -68,7 +72,7 @@ def test_a_date_of_an_authority_is_not_that_of_the_certificate(number: int, reas
     ca = trustme.CA()
     leaf = x509.load_pem_x509_certificate(ca.issue_cert("a.example").cert_chain_pems[0].bytes())
     old = x509.load_pem_x509_certificate(
-        ca.issue_cert("a.example", not_after=dt.datetime(2020, 1, 1, tzinfo=dt.UTC)).cert_chain_pems[0].bytes()
+        ca.issue_cert("a.example", not_after=datetime(2020, 1, 1, tzinfo=UTC)).cert_chain_pems[0].bytes()
     )
     reported, _ = describe_rejection(error(number), leaf.public_bytes(Encoding.DER))
     assert f"rejected: the certificate of an authority in its chain {reason}; issuer" in reported
@@ -90,8 +94,30 @@ def test_a_chain_may_end_at_any_trusted_certificate(tmp_path: Path) -> None:
         assert tls_context(variables).verify_flags & ssl.VERIFY_X509_PARTIAL_CHAIN
 
 
-def test_what_is_no_certificate_is_not_described() -> None:
-    assert describe_rejection(error(20), b"nothing of the kind") == describe_rejection(error(20), None)
+def test_a_certificate_without_any_name_is_described() -> None:
+    key, no_name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    begin = datetime(2026, 1, 2, tzinfo=UTC)
+    certificate = (
+        x509.CertificateBuilder(no_name, no_name, key.public_key(), 7, begin, begin + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+        .public_bytes(Encoding.DER)
+    )
+    reason, _ = describe_rejection(error(10), certificate)
+    assert reason == (
+        "its certificate is rejected: it has expired; issuer without a name, subject without a name,"
+        " valid 2026-01-02 to 2026-01-03"
+    )
+
+
+@pytest.mark.parametrize("certificate", [None, b"nothing of the kind"])
+def test_what_is_no_certificate_is_not_described(certificate: bytes | None) -> None:
+    assert describe_rejection(error(10), certificate)[0] == "its certificate is rejected: it has expired"
+
+
+def test_only_the_authorities_of_the_file_are_trusted(tmp_path: Path) -> None:
+    trustme.CA(organization_name="Corporate CA").cert_pem.write_to_path(tmp_path / "authorities")
+    (trusted,) = tls_context({"SSL_CERT_FILE": str(tmp_path / "authorities")}).get_ca_certs()
+    assert "Corporate CA" in str(trusted["subject"])
 
 
 def test_a_pipe_as_the_file_of_authorities_is_refused_and_not_waited_for(tmp_path: Path) -> None:
@@ -112,6 +138,46 @@ def test_of_several_directories_each_is_searched(tmp_path: Path) -> None:
     (tmp_path / "second" / "0123abcd.0").write_bytes(trustme.CA().cert_pem.bytes())
     value = os.pathsep.join(str(tmp_path / name) for name in ("missing", "first", "second"))
     assert tls_context({"SSL_CERT_DIR": value}).verify_mode is ssl.CERT_REQUIRED
+
+
+def test_only_the_authorities_of_the_directory_are_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trustme.CA().cert_pem.write_to_path(tmp_path / "system")
+    (tmp_path / "0123abcd.0").write_bytes(trustme.CA().cert_pem.bytes())
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "system"))  # read by OpenSSL for its default authorities
+    assert tls_context({"SSL_CERT_DIR": str(tmp_path)}).cert_store_stats()["x509"] == 0
+
+
+def test_a_directory_that_cannot_be_read_is_named_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def listdir(_directory: str) -> list[str]:
+        raise PermissionError(errno.EACCES, "")
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    with pytest.raises(StartError, match=r"SSL_CERT_DIR names .*, which cannot be read: Permission denied"):
+        tls_context({"SSL_CERT_DIR": str(tmp_path)})
+
+
+def test_without_a_variable_the_authorities_are_not_those_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trustme.CA().cert_pem.write_to_path(tmp_path / "system")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "system"))  # read by OpenSSL for its default authorities
+    assert tls_context({}).cert_store_stats()["x509"] > 50
+
+
+@pytest.mark.parametrize(
+    ("variable", "action"), [("SSL_CERT_FILE", "which cannot be read"), ("SSLKEYLOGFILE", "which cannot be written")]
+)
+@pytest.mark.parametrize(
+    ("named", "reason"), [("missing/file", "No such file or directory"), ("file\0", "not a usable path")]
+)
+def test_a_file_that_cannot_be_used_is_named_with_the_reason(
+    variable: str, action: str, named: str, reason: str
+) -> None:
+    with pytest.raises(StartError) as caught:
+        tls_context({variable: named})
+    assert str(caught.value) == f"{variable} names {named!a}, {action}: {reason}"
 
 
 @pytest.mark.parametrize("named", ["missing/keys", ".", "keys\0", "pipe"])

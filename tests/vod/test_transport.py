@@ -18,6 +18,7 @@ from exporter.vod import network_errors
 from exporter.vod import transport as transports
 from exporter.vod.network_errors import ConnectionLost, NetworkError
 from exporter.vod.network_route import Resolver, Route
+from exporter.vod.proxies import Proxy
 from exporter.vod.response_head import LARGEST_HEAD, read_head
 from exporter.vod.tcp_stream import Stream
 from exporter.vod.transport import CHUNK_BYTES, PooledTransport
@@ -238,6 +239,81 @@ def test_the_transport_has_no_timeout_of_its_own() -> None:
 
     with asyncio.Runner(loop_factory=AdvanceableLoop) as runner:
         assert runner.run(call_once()) == b"late"
+
+
+def test_a_connection_that_is_in_use_again_does_not_expire() -> None:
+    async def takes_an_hour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(replied(b"first"))
+        await reader.readuntil(b"\r\n\r\n")
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, AdvanceableLoop)
+        loop.ahead += 3600
+        for _ in range(10):
+            await asyncio.sleep(0)
+        writer.write(replied(b"second"))
+
+    async def call_twice() -> list[bytes]:
+        connections = TransportToAnyHost()
+        async with conversation_url(takes_an_hour) as url:
+            bodies = [(await fetched(connections, httpx.Request("POST", url)))[1] for _ in range(2)]
+            await connections.aclose()
+            return bodies
+
+    with asyncio.Runner(loop_factory=AdvanceableLoop) as runner:
+        assert runner.run(call_twice()) == [b"first", b"second"]
+
+
+@pytest.mark.parametrize("header", [b"Connection: close", b"Connection: keep-alive"])
+async def test_a_connection_that_the_server_will_close_is_not_used_again(
+    connections: TransportToAnyHost, header: bytes
+) -> None:
+    async with serving(replied(b"{}", header)) as (server, url):
+        for _ in range(2):
+            await fetched(connections, httpx.Request("POST", url))
+        assert [number for number, _ in server.requests] == ([1, 2] if b"close" in header else [1, 1])
+
+
+@pytest.mark.parametrize(("authorization", "sent"), [("Basic dTpw", ["Proxy-Authorization: Basic dTpw"]), ("", [])])
+async def test_a_request_through_a_proxy_names_the_endpoint_and_has_its_credentials(
+    authorization: str, sent: list[str]
+) -> None:
+    heads: list[bytes] = []
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(replied(b"{}"))
+
+    async with conversation_server(proxy) as port:
+        through = Proxy("http", "127.0.0.1", port, "http_proxy", authorization)
+        connections = PooledTransport(Route("http", "vod.example", 80, through, None, Resolver()))
+        await fetched(connections, httpx.Request("POST", "http://vod.example/?a=b"))
+        await connections.aclose()
+    first, *headers = heads[0].decode().rstrip().split("\r\n")
+    assert first == "POST http://vod.example/?a=b HTTP/1.1"
+    assert [each for each in headers if each.lower().startswith("proxy")] == sent
+
+
+async def test_a_proxy_that_wants_other_credentials_is_an_error_and_no_response() -> None:
+    refused = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
+    async with conversation_server(as_raw(refused)) as port:
+        through = Proxy("http", "127.0.0.1", port, "http_proxy")
+        connections = PooledTransport(Route("http", "vod.example", 80, through, None, Resolver()))
+        with pytest.raises(NetworkError, match=r"wants other credentials \(HTTP 407\)"):
+            await fetched(connections, httpx.Request("POST", "http://vod.example/"))
+
+
+async def test_without_a_proxy_its_status_is_a_response(connections: TransportToAnyHost) -> None:
+    answer = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
+    async with conversation_url(as_raw(answer)) as url:
+        response, _ = await fetched(connections, httpx.Request("POST", url))
+        assert response.status_code == 407
+
+
+async def test_a_response_that_is_cut_off_is_no_answer(connections: TransportToAnyHost) -> None:
+    async with conversation_url(as_raw(replied(b"{}")[:-1], closes=True)) as url:
+        with pytest.raises(NetworkError, match="in the middle of the response"):
+            await fetched(connections, httpx.Request("POST", url))
 
 
 async def test_a_connection_is_kept_no_longer_than_keep_alive(

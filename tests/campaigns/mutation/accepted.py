@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from tests.campaigns.mutation.results import Change
 
 # A survivor on the page, alone on its line: `core/page_reader PageReader.__init__: before → after`.
-_LISTED = re.compile(r"^(?:core|vod)/\w+ \S+: .*→.*$", re.MULTILINE)
+_LISTED = re.compile(r"^(?:core|vod)/[\w/]+ \S+: .*→.*$", re.MULTILINE)
 _STRING = re.compile(r'"([^"]*)"')
 
 

@@ -58,9 +58,15 @@ def test_a_line_that_is_taken_away_is_listed_without_a_space_at_its_end() -> Non
 
 
 def test_the_page_accepts_only_the_survivors_that_it_lists() -> None:
-    page = "Survivors (as core/x y: a → b) are\n\n```text\ncore/page_reader PageReader.ask: return 1 → return 2\n```\n"
+    page = """Survivors (as core/x y: a → b) are
 
-    assert accepted_on(page) == {str(change(MUTANT, DIFF))}
+```text
+core/page_reader PageReader.ask: return 1 → return 2
+vod/credentials/sdk _outcome: a → b
+```
+"""
+
+    assert accepted_on(page) == {str(change(MUTANT, DIFF)), "vod/credentials/sdk _outcome: a → b"}
 
 
 @pytest.mark.parametrize(

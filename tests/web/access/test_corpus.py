@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import time
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -284,14 +283,13 @@ def test_a_secret_used_as_a_setting_name_is_not_shown(tmp_path: Path) -> None:
     assert "LTAI" not in str(caught.value)
 
 
-@pytest.mark.parametrize("interval", ["1" * 200_000, "1h" * 100_000 + "x", "1." * 100_000])
-def test_a_very_long_duration_is_refused_in_no_time(interval: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("interval", ["1" * 1_000_000, "1h" * 500_000 + "x", "1." * 500_000])
+def test_a_very_long_duration_is_refused_in_linear_time(interval: str, tmp_path: Path) -> None:
+    """Quadratic time would be hours, where the limit of every test is minutes."""
     file = tmp_path / "web.yml"
     file.write_text(f"rate_limit: {{interval: '{interval}', burst: 1}}\n")
-    began = time.process_time()
     with pytest.raises(ConfigError, match="must be a duration with its unit"):
         load(file)
-    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize("version", ["TLS12", "TLS13"])
