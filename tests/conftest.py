@@ -109,7 +109,6 @@ SLOW: Final = (
     "security/test_written_files.py::test_every_written_file",
     "simulator/test_dataset.py::test_numbers_only_grow",
     "simulator/test_dataset.py::test_plays_and_play_duration",
-    "simulator/test_media_search.py::test_a_page_of_20000",
     "simulator/test_service.py::test_any_parameters",
     "storage/test_additional_field.py::test_an_older_version",
     "storage/test_codec.py::test_a_slice_round_trips_with_its_types",

@@ -12,8 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-import structlog
-
 from exporter.errors import OPEN_MORE_FILES, CredentialsError, ErrorKind
 from exporter.secret_files import FileState, read_secret, state_of
 from exporter.single_flight import SharedThreads
@@ -35,8 +33,6 @@ TIME_LIMIT: Final = 10.0
 _MOST_HANGING: Final = 6
 # Seconds for which a value is good that came too late for its caller.
 _LATE_SECONDS: Final = 300.0
-
-_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +123,10 @@ class FileWatch:
                 changed = await self._threads.run((), self._changed, f"checking {self._path.name}")
         except TimeoutError:
             if not self._hangs:
+                import structlog  # noqa: PLC0415 - check-config, which reads keys too, does without it
+
                 error = f"cannot check {self._path}: no response within {self._time_limit:g} s"
-                _log.warning("key file does not respond", error=error, advice=_HUNG_FILE)
+                structlog.get_logger().warning("key file does not respond", error=error, advice=_HUNG_FILE)
             self._hangs = True
             return False
         except OSError:  # no thread can be started
