@@ -70,10 +70,14 @@ class ProcessSignals:
             self.on_hangup()
 
     def interrupt(self) -> None:
-        """Make signals interrupt a one-shot command, so that it can clean up; signals that are ignored stay ignored."""
-        for number in INTERRUPT:
-            if signal.getsignal(number) in (self.stop, signal.SIG_DFL):
-                signal.signal(number, self._interrupt)
+        """Make signals interrupt a one-shot command, so that it can clean up; signals that are ignored stay ignored.
+
+        Nothing changes if no handler is installed: the signals of a process that calls the command line are its own.
+        """
+        if self.stop in map(signal.getsignal, STOP):
+            for number in INTERRUPT:
+                if signal.getsignal(number) in (self.stop, signal.SIG_DFL):
+                    signal.signal(number, self._interrupt)
 
     def interrupted(self) -> int:
         """The exit status of a command that was ended by a signal."""

@@ -117,7 +117,7 @@ class RecordedProgress:
 async def test_while_nothing_ends_it_says_what_was_tried() -> None:
     faults = (Fault("Meter.ServerInternalError", times=2), Fault("stall"))
     async with running_harness(
-        SimulatorOptions(media=3, conditions=Conditions(faults=faults)), timeout="1m"
+        SimulatorOptions(media=3, conditions=Conditions(faults=faults)), timeout="5s"
     ) as harness:
         progress = RecordedProgress()
 
