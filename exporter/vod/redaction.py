@@ -162,16 +162,26 @@ def _resolved(reading: _Reading, pattern: re.Pattern[str], resolve: Callable[[re
 
 @lru_cache(4)
 def _index(secrets: frozenset[str]) -> tuple[_Beginnings, _Beginnings]:
-    """The beginnings of all encodings, and the reversed ends; the latter of plain secrets, as they are in readings."""
+    """The beginnings of all encodings, and the reversed ends."""
     return (
         _Beginnings({encoding for secret in secrets for encoding in _encodings(secret)}),
-        _Beginnings({_lower(secret)[::-1] for secret in secrets}),
+        _Beginnings({_lower(end)[::-1] for secret in secrets for end in _ends(secret)}),
     )
 
 
 @lru_cache(2 * _MOST_KEPT)  # with those replaced since the last use
 def _encodings(secret: str) -> frozenset[str]:
     return frozenset(map(_lower, _all_encodings(secret)))
+
+
+def _ends(secret: str) -> Iterator[str]:
+    """A secret as it is and within base64 of more, which cannot be decoded where its beginning is cut off."""
+    data = secret.encode("utf-8", "surrogateescape")
+    yield secret
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        for before in range(3):
+            # The last characters depend on the bytes after.
+            yield encode(b"\0" * before + data).decode()[: (before + len(data)) * 4 // 3]
 
 
 def _lower(text: str) -> str:

@@ -180,6 +180,21 @@ def test_a_secret_in_base64_that_is_cut_off_before_it_is_hidden(
     assert redacted(f"<{encoded}>", [REAL]).startswith(f"<{encoded[:whole]}***")
 
 
+@pytest.mark.parametrize("before", [":", "u:", "us:"])
+@pytest.mark.parametrize("after", ["", "\n", ":more"])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_a_secret_in_base64_that_is_cut_off_within_it_is_hidden(
+    encode: Callable[[bytes], bytes], before: str, after: str
+) -> None:
+    encoded = encode(f"{before}{REAL}{after}".encode()).decode()
+    within = range(len(before) * 4 // 3 + 1, len(f"{before}{REAL}") * 4 // 3 - 12)
+    assert len(within) > 20
+    for cut in within:
+        shown = redacted(f"<{encoded[cut:]}>", [REAL])
+        assert shown.startswith("<***"), shown
+        assert len(shown) <= len("<***>Q==") + len(after) * 2
+
+
 def test_what_surrounds_a_secret_stays() -> None:
     secrets = Secrets()
     secrets.add("CAIS+token/with=signs", None, "", "short")
