@@ -1,4 +1,4 @@
-"""Classify a failed attempt by its error code, HTTP status and message, with the table of `error_codes`."""
+"""Classify a failed attempt by its error code, HTTP status and message, with `error_codes` and `error_code_words`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exporter.errors import ErrorKind, ErrorScope, RetryPolicy
 from exporter.safe_text import printable
+from exporter.vod.error_code_words import BY_WORD, GENERAL_CODES
 from exporter.vod.error_codes import (
     BY_STATUS,
-    BY_WORD,
     ENDPOINT,
-    GENERAL_CODES,
     LATER,
     MALFORMED,
     NO_API,

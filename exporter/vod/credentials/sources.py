@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from exporter.errors import OPEN_MORE_FILES, CredentialsError, ErrorKind
 from exporter.secret_files import FileState, read_secret, state_of
 from exporter.single_flight import SharedThreads
+from exporter.threads import FILE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +28,7 @@ SECURITY_TOKEN: Final = "ALIBABA_CLOUD_SECURITY_TOKEN"  # noqa: S105 - the name 
 # Tokens have a few kB; a larger file is a wrong one, and a log or device must not be read to its end.
 _LARGEST_FILE: Final = 64 * 1024
 
-TIME_LIMIT: Final = 10.0
+TIME_LIMIT: Final = FILE_SECONDS
 """Seconds that checking and reading a file may take."""
 # Reads of a file that have not returned: some never do, and nothing can end their threads.
 _MOST_HANGING: Final = 6
