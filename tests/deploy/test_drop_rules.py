@@ -138,12 +138,6 @@ def test_a_holiday_two_weeks_before_hides_no_drop(version: str, tmp_path: Path) 
     check_days(version, tmp_path, days({18: 0.6} | dict.fromkeys(range(32, 36), 0.7)), [18, 32])
 
 
-def test_plays_back_at_their_level_after_a_holiday_are_no_drop(version: str, tmp_path: Path) -> None:
-    """A Monday with many plays, after a Sunday that had as few as the days after it."""
-    level = dict.fromkeys(range(22, 27), 1.1) | dict.fromkeys(range(27, 36), 0.92)
-    check_days(version, tmp_path, days(level | {28: 1.8}), [])
-
-
 def test_steps_over_two_days_are_not_compared_with_steps_over_one(version: str, tmp_path: Path) -> None:
     """Sunday is late: what would be compared with Saturday is Monday, and that has a little less than usual."""
     check_days(version, tmp_path, days({28: 0.85}, late=27), [])
