@@ -33,7 +33,7 @@ SCRAPES: Final = 5
 # At this size the simulator on the same machine takes the most time.
 PATIENCE_SECONDS: Final = 900.0
 BLOCKED: Final = Goal(50)
-BYTES_PER_SERIES: Final = Goal(700)
+BYTES_PER_SERIES: Final = Goal(300)
 # The processes run in other folders and import the code from here.
 _OURS: Final = {"PYTHONPATH": str(Path.cwd())}
 _CONFIGURATION: Final = """
