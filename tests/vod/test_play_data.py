@@ -392,6 +392,14 @@ def test_title_cut_within_a_character_costs_no_page(damage: bytes) -> None:
     assert row.title.endswith("b")
 
 
+@pytest.mark.parametrize("damage", ["\\u0001", "\\ufffd", "\N{REPLACEMENT CHARACTER}", "\x7f", "\x80"])
+def test_of_a_page_that_is_valid_otherwise_only_rows_with_damaged_ids_are_left_out(damage: str) -> None:
+    rows = [f'{{"MediaId":"{given}","DAU":1,"PlaySuccessVv":2,"PlayDuration":3}}' for given in ("m1", f"m{damage}2")]
+    page = decode(f'{{"RequestId":"R","TotalCount":2,"QoeInfoList":[{",".join(rows)}]}}'.encode())
+    assert [row.media_id for row in page.rows] == ["m1"]
+    assert page.skipped == 1
+
+
 def test_days_share_the_texts_of_media() -> None:
     """Otherwise IDs and titles take two fifths of the memory of rows."""
     (first,), (second,), (other,) = (
