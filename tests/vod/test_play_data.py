@@ -400,10 +400,13 @@ def test_of_a_page_that_is_valid_otherwise_only_rows_with_damaged_ids_are_left_o
     assert page.skipped == 1
 
 
-def test_days_share_the_texts_of_media() -> None:
+@pytest.mark.parametrize("fields", [{}, {"New": 1}])
+def test_days_share_the_texts_of_media(fields: dict[str, int]) -> None:
     """Otherwise IDs and titles take two fifths of the memory of rows."""
     (first,), (second,), (other,) = (
-        decode(body({"MediaId": "m" * 32, "VideoTitle": title, "DAU": 1, "PlaySuccessVv": 2, "PlayDuration": 3})).rows
+        decode(
+            body({"MediaId": "m" * 32, "VideoTitle": title, "DAU": 1, "PlaySuccessVv": 2, "PlayDuration": 3}, **fields)
+        ).rows
         for title in ("标题 1", "标题 1", "标题 2")
     )
     assert (first.title, second.title, other.title) == ("标题 1", "标题 1", "标题 2")

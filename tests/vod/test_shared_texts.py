@@ -36,5 +36,8 @@ def test_only_so_many_texts_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     texts.share([row(2, "title")])
     texts.share([late])
     assert late == first
+    assert texts.shared(row(0).media_id) is late.media_id
     assert late.title is not first.title
     assert late.media_id is not first.media_id
+    texts.share([row(3, "title"), row(4, "title")])
+    assert texts.shared(row(0).media_id) is not late.media_id
