@@ -6,8 +6,9 @@ import time
 from typing import TYPE_CHECKING
 
 from exporter.errors import CredentialsError
+from exporter.vod.credentials.credential_files import SecretFile
 from exporter.vod.credentials.resolve import resolve_source
-from exporter.vod.credentials.sources import PlainSecret, SecretFile, StaticCredentials
+from exporter.vod.credentials.sources import PlainSecret, StaticCredentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -18,7 +18,7 @@ from exporter.config.loader import loads
 from exporter.errors import StartError
 from exporter.simulator.access_keys import AccessKeyPair
 from exporter.simulator.options import SimulatorOptions
-from exporter.vod.credentials import sources
+from exporter.vod.credentials import credential_files
 from exporter.web.server import bound, serving, urls
 from tests.harness import (
     CONFIGURATION,
@@ -247,7 +247,7 @@ async def test_stop_is_obeyed_while_the_start_waits_for_a_file(tmp_path: Path, m
         responds.wait(60)
         return b""
 
-    monkeypatch.setattr(sources, "read_secret", hang)
+    monkeypatch.setattr(credential_files, "read_secret", hang)
     served = asyncio.create_task(
         app.serve(config, Runtime({}), listen=["127.0.0.1:0"], telemetry_path="/metrics", stop=stop)
     )

@@ -12,6 +12,7 @@ from exporter.core.fields import FIELDS, NUMBERS
 from exporter.core.model import Page, PlayRow, RowProblem
 from exporter.vod import error_bodies, row_values
 from exporter.vod.json_repair import attempts
+from exporter.vod.shared_texts import SHARED_TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -173,7 +174,7 @@ def _row(body: bytes, note: Callable[[str, str, str], None]) -> PlayRow | None:
     if reason:
         note("VideoTitle", reason, media_id)
     numbers = (read(field.wire_name, value) for field, value in zip(NUMBERS, raw_numbers, strict=True))
-    return PlayRow(media_id, title, *numbers)
+    return PlayRow(SHARED_TEXTS.shared(media_id), SHARED_TEXTS.shared(title), *numbers)
 
 
 def _parse(body: bytes) -> tuple[_UndecodedBody, bytes]:

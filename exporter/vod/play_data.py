@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
@@ -12,6 +13,7 @@ from exporter.vod import error_bodies, row_values
 from exporter.vod.actions import Action
 from exporter.vod.lenient_decoder import NO_JSON, decode_leniently
 from exporter.vod.row_values import LARGEST_NUMBER, LONGEST_ID, LONGEST_TITLE
+from exporter.vod.shared_texts import SHARED_TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -24,6 +26,8 @@ ORDER_NAMES: Final = {Measure(field.attribute): field.wire_name for field in NUM
 
 # The longest valid row. Larger bodies are checked before they are decoded.
 _ROW_BYTES: Final = 2_048
+# -0.0 is valid for the decoder. A pattern that begins with a rare byte is found five times as fast as with `in`.
+_MINUS: Final = re.compile(rb"-(?:(?<=:-)|(?<=: -))")
 # Closing braces per row: one ends it, and a title may contain a few.
 _BRACES: Final = 16
 
@@ -93,23 +97,22 @@ def _decode_valid(body: bytes, page: int, page_size: int) -> Page | None:
 
     Nearly all responses are valid. This decodes them in a third of the time, without a Python call for each number.
     """
-    if b":-" in body or b": -" in body:  # -0.0 is valid
-        return None
     try:
         response = _PLAIN_DECODER.decode(body)
     except NO_JSON:
         return None
     listed = response.QoeInfoList
-    if not 0 < len(listed) <= page_size or response.PageNo not in {None, page}:
-        return None
-    rows = msgspec.convert(listed, tuple[PlayRow, ...], from_attributes=True)
-    if row_values.is_damaged("".join([row.media_id for row in rows])):
+    if not 0 < len(listed) <= page_size or response.PageNo not in {None, page} or _MINUS.search(body):
         return None
     # A control character in JSON is escaped, or contains one of these two bytes in UTF-8.
-    if (b"\\" in body or b"\x7f" in body or b"\xc2" in body) and not all(
-        row_values.is_clean(row.title) for row in rows
-    ):
+    may_have_controls = b"\\" in body or b"\x7f" in body or b"\xc2" in body
+    if may_have_controls and not all(row_values.is_clean(row.title) for row in listed):
         return None
+    # The character that replaces damaged ones begins with this byte.
+    if (may_have_controls or b"\xef" in body) and row_values.is_damaged("".join([row.media_id for row in listed])):
+        return None
+    SHARED_TEXTS.share(listed)
+    rows = msgspec.convert(listed, tuple[PlayRow, ...], from_attributes=True)
     return Page(rows, response.TotalCount, response.RequestId)
 
 

@@ -10,9 +10,9 @@ import pytest
 from exporter.cli import main
 from exporter.config.loader import load
 from exporter.errors import ConfigError, CredentialsError
+from exporter.vod.credentials.credential_files import SecretFile
 from exporter.vod.credentials.providers import CliProfile, EcsRole, OidcRole
 from exporter.vod.credentials.sdk import CredentialFetcher
-from exporter.vod.credentials.sources import SecretFile
 from exporter.web.access import live_config
 from tests.e2e.processes import exporter, until
 from tests.web.harness import prepared

@@ -43,7 +43,8 @@ from exporter.vod import (
     video_infos,
 )
 from exporter.vod.auth_breaker import AuthCircuitBreaker
-from exporter.vod.credentials.sources import Credentials, EnvSecret, SecretFile, validate_secret
+from exporter.vod.credentials.credential_files import SecretFile
+from exporter.vod.credentials.sources import Credentials, EnvSecret, validate_secret
 from exporter.vod.daily_quota import DailyQuota
 from exporter.vod.error_classification import classify
 from exporter.vod.network_route import AttemptProgress
@@ -105,6 +106,7 @@ def test_the_preferred_language_is_chosen(header: str | None, language: str) -> 
 ADVISING = [
     "vod/error_codes.py",
     "vod/credentials/sdk_errors.py",
+    "vod/credentials/credential_files.py",
     "vod/credentials/sources.py",
     "vod/credentials/cache.py",
     "vod/rate_limits.py",

@@ -13,7 +13,8 @@ import structlog
 
 from exporter.errors import CredentialsError
 from exporter.threads import run_in_daemon_thread
-from exporter.vod.credentials.sources import NO_THREAD, Credentials, FileWatch, no_credentials
+from exporter.vod.credentials.credential_files import NO_THREAD, FileWatch
+from exporter.vod.credentials.sources import Credentials, no_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.errors import CredentialsError, StartError
 from exporter.threads import run_in_daemon_thread
-from exporter.vod.credentials.sources import ACCESS_KEY_ID, ACCESS_KEY_SECRET, TIME_LIMIT, EnvCredentials
+from exporter.vod.credentials.credential_files import TIME_LIMIT
+from exporter.vod.credentials.sources import ACCESS_KEY_ID, ACCESS_KEY_SECRET, EnvCredentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -39,14 +39,14 @@ _RESTS: Final = (5, 0.1)  # within so many seconds, so little CPU time
 _PIXELS: Final = 1920  # of the screen; a panel asks for a point for each of its own
 # More than the default, which would remove half of the days.
 _RETENTION: Final = "--storage.tsdb.retention.time=90d"
-_CONFIGURATION: Final = """
+CONFIGURATION: Final = """
 accounts:
   - name: main
     endpoint: {endpoint}
     credentials: {{access_key_id: simulator, access_key_secret: simulator-secret}}
     limits: {{requests_per_second: 1000, concurrency: 8}}
     metadata: {{labels: [category]}}
-settle: {{unchanged: 1}}
+settle: {{after: 24h, unchanged: 1}}  # so that a day is settled after the first poll, also before 09:00 UTC+8
 queries:
   - name: all
     every: 5m
@@ -143,7 +143,7 @@ def filled(folder: Path, media: int) -> Generator[DashboardQueries]:
     scraped = _PROMETHEUS.format(rules=RULES, port=port)
     with exporter(folder, "simulate", anywhere, f"--media={media}") as simulator:
         placed = {"endpoint": simulator.url(), "month": [*range(_DAYS)], "one": most_played(0)}
-        (folder / "config.yaml").write_text(_CONFIGURATION.format_map(placed))
+        (folder / "config.yaml").write_text(CONFIGURATION.format_map(placed))
         _history(folder, port)
         with (
             exporter(folder, "serve", f"--web.listen-address=127.0.0.1:{port}"),

@@ -21,7 +21,8 @@ _INTRODUCTION: Final = """\
 
 Peers and the exporter run in turns, in one run on one machine, so that a disturbance affects all of them. Each figure
 is the median of the rounds, with the minimum and maximum beside it. A ratio divides the figure by the figure of the row
-that it names; only ratios are meaningful on other machines. No test depends on these figures.
+that it names; only ratios are meaningful on other machines. For exporters and simulators it is noon of a fixed day,
+UTC+8, when the benchmark begins, except for dashboards. No test depends on these figures.
 
 ```sh
 make bench                   # everything, and this page

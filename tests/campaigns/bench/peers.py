@@ -16,6 +16,7 @@ import httpx
 
 from tests.campaigns.bench import machine
 from tests.campaigns.bench.load import Load
+from tests.campaigns.bench.noon import at_noon
 from tests.e2e import processes
 from tests.e2e.processes import PATIENCE, free_port, get, until
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 NGINX, OWN, GAUGES, PUSHGATEWAY = "nginx, static file", "ours", "prometheus-client Gauges", "pushgateway"
 ROOT: Final = Path(__file__).parents[3]
-_PROGRAM: Final = (sys.executable, "-m", "exporter")
 _ANYWHERE: Final = "--web.listen-address=127.0.0.1:0"
 _LOAD: Final = Path(__file__).with_name("load.py")
 _GZIP: Final = {"Accept-Encoding": "gzip"}
@@ -103,7 +103,7 @@ class Server:
 @contextlib.contextmanager
 def simulator(folder: Path, *argv: str) -> Generator[str]:
     """The simulated API; its URL."""
-    with _running(folder, "simulate", *_PROGRAM, "simulate", _ANYWHERE, *argv) as process:
+    with _running(folder, "simulate", *at_noon("exporter", "simulate", _ANYWHERE, *argv)) as process:
         yield _url(process)
 
 
@@ -111,7 +111,7 @@ def simulator(folder: Path, *argv: str) -> Generator[str]:
 def ours(folder: Path, endpoint: str, query: str) -> Generator[tuple[Server, Running]]:
     """The daemon without storage, after one poll; `query`: further settings of the query, as YAML."""
     (folder / "config.yaml").write_text(_CONFIGURATION.format(endpoint=endpoint, query=query), encoding="utf-8")
-    with _running(folder, "serve", *_PROGRAM, "serve", _ANYWHERE) as process:
+    with _running(folder, "serve", *at_noon("exporter", "serve", _ANYWHERE)) as process:
         url = httpx.URL(_url(process))
         until(lambda: get(url.join("/-/ready")).is_success, "the first poll")
         assert url.port is not None, url

@@ -14,12 +14,15 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from tests.campaigns.bench.noon import at_noon
 from tests.e2e.processes import Running, get, running, until
 
 MEDIA: Final = (55, 550, 5_500, 55_000)
 DAYS_AGO: Final = (0, 1, 2, 8)  # today changes at every poll
 POLLS: Final = 3
 SCRAPES: Final = 20
+# The processes run in other folders and import the code from here.
+_OURS: Final = {"PYTHONPATH": str(Path.cwd())}
 _SERIES: Final = re.compile(r"^aliyun_vod_media_\w+\{", re.MULTILINE)
 _TICK_SECONDS: Final = 1 / os.sysconf("SC_CLK_TCK")
 
@@ -50,14 +53,14 @@ def main(sizes: tuple[int, ...]) -> None:
 
 def row(folder: Path, media: int) -> str:
     """Two runs of the exporter over one storage file, as a row of the table."""
-    ours = (sys.executable, "-m", "exporter")
     anywhere = "--web.listen-address=127.0.0.1:0"
     state = folder / "state.db"
-    serve = (*ours, "serve", anywhere, f"--storage.path={state}")
-    with running(folder, "simulate", *ours, "simulate", anywhere, f"--media={media}") as simulator:
+    simulate = at_noon("exporter", "simulate", anywhere, f"--media={media}")
+    serve = at_noon("exporter", "serve", anywhere, f"--storage.path={state}")
+    with running(folder, "simulate", *simulate, **_OURS) as simulator:
         configured = partial(_CONFIGURATION.format, endpoint=simulator.url(), days_ago=list(DAYS_AGO))
         (folder / "config.yaml").write_text(configured(every="10s"))
-        with running(folder, "polls", *serve) as exporter:
+        with running(folder, "polls", *serve, **_OURS) as exporter:
             url = exporter.url()
             until(lambda: get(f"{url}/-/ready").is_success, "the first poll")
             first_poll = cpu_seconds(exporter)
@@ -70,7 +73,7 @@ def row(folder: Path, media: int) -> str:
             exporter.stop()
         # Without polls in between.
         (folder / "config.yaml").write_text(configured(every="1d"))
-        with running(folder, "restored", *serve) as exporter:
+        with running(folder, "restored", *serve, **_OURS) as exporter:
             url = exporter.url()
             until(lambda: get(f"{url}/-/ready").is_success, "what the file knows")
             series = len(_SERIES.findall(get(f"{url}/metrics").text))
