@@ -394,6 +394,30 @@ async def test_adding_a_video_to_a_query_keeps_the_day_of_the_others() -> None:
     assert await polled(both, 2) == {"a": (40, 100), "new": (7, 0)}
 
 
+@pytest.mark.parametrize("added", [everything, top(2), ids("new")], ids=["all", "top", "ids"])
+async def test_adding_a_query_keeps_the_day_of_the_others(added: Media) -> None:
+    service = FakeService()
+    for days in range(1, 12):
+        service.put([row("a", 100 if days > 1 else 40), row("new", 7)], TODAY - timedelta(days=days))
+    one, other = of(ids("a")), of(added, name="added")
+    poller = service.poller(queries=[one])
+    for _ in range(3):
+        await poller.poll(one)
+        service.now += one.every
+
+    async def polled(times: int) -> dict[str, tuple[float, float | None]]:
+        for _ in range(times):
+            await poller.poll(other)
+            service.now += other.every
+        (day,) = publish(poller.snapshot, PublicationRules((one, other), 2 * DAY, 1000), service.now).settled_days
+        assert ago(day) == 1
+        return numbers(day)
+
+    poller.reconfigure([one, other], {"main": service}, Settlement())
+    assert await polled(0) == await polled(1) == {"a": (40, 100)}
+    assert await polled(2) == {"a": (40, 100), "new": (7, 7)}
+
+
 def test_a_video_without_expected_plays_has_one_series_instead_of_two() -> None:
     assert [SettledPlays(1, expected, None, None).series for expected in (None, 0)] == [1, 2]
 
