@@ -158,6 +158,15 @@ async def test_a_query_polled_once_a_day_has_expected_plays_every_day() -> None:
             harness.clock.at += DAY - 900
 
 
+async def test_a_search_that_finds_nothing_does_not_hide_the_day_of_other_media() -> None:
+    search = "  - {name: search, media: {search: {title: nothing at all}}, days_ago: [1], every: 15m}\n"
+    async with running_harness(MEDIA, expected="true", text=CONFIGURATION + search) as harness:
+        for _ in range(3):
+            assert await harness.poll(later=900) == "success,success"
+
+        assert await settled(harness) == harness.truth(1)
+
+
 async def test_as_far_as_the_budget_allows_the_days_that_are_published_come_first() -> None:
     text = CONFIGURATION.replace("concurrency: 8", "concurrency: 1, calls_per_day: 3")
     async with running_harness(MEDIA, expected="true", days_ago="[1, 8]", text=text) as harness:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from exporter.config import loader
 from exporter.config.media_selection import MediaByIds, MediaBySearch
 from exporter.core.cost import cost
+from exporter.core.plan import has_expected_plays, unpublished_days
 from exporter.documents.durations import to_text
 from exporter.threads import in_time
 
@@ -88,7 +89,7 @@ def _search_texts(path: str, query: QuerySettings) -> Iterator[str]:
 
 
 def _times(query: Query, stale_after: float, settlement: Settlement) -> Iterator[str]:
-    every, stale, oldest = to_text(query.every), to_text(stale_after), max(query.days_ago)
+    every, stale = to_text(query.every), to_text(stale_after)
     if query.every >= stale_after:
         yield (
             f"query {query.name}: every is {every}, stale_after is {stale}: a day that is not settled yet"
@@ -105,10 +106,22 @@ def _times(query: Query, stale_after: float, settlement: Settlement) -> Iterator
             f"query {query.name}: every is {every}, and days_ago moves on every 24h: a day that was not polled yet has"
             " no values until the next poll. Poll at least once a day."
         )
-    if oldest and settlement.after >= (oldest + 1) * _DAY:
+    yield from _settling(query, settlement.after)
+
+
+def _settling(query: Query, after: float) -> Iterator[str]:
+    polled = {*query.days_ago, *unpublished_days(query)}
+    oldest, first = max(polled), int(after // _DAY)
+    settling = [ago for ago in polled if ago >= first]
+    if oldest and not settling:
         yield (
-            f"query {query.name}: settle.after is {to_text(settlement.after)}, its oldest day (days_ago {oldest}) is"
+            f"query {query.name}: settle.after is {to_text(after)}, its oldest day (days_ago {oldest}) is"
             f" never older than {to_text((oldest + 1) * _DAY)}: no day settles, and alerts on settled days stay silent."
+        )
+    elif has_expected_plays(query) and min(settling) > max(first, 1):
+        yield (
+            f"query {query.name}: settle.after is {to_text(after)}, and its newest day that is as old as that is"
+            f" {min(settling)} days ago: alerts on settled days are about that day. Add {first} to its days_ago."
         )
 
 

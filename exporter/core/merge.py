@@ -49,7 +49,8 @@ def merge_observation(
     """The slice after a poll: a complete listing replaces all records, anything else those of the observed media.
 
     Once the day is certainly final, one poll settles what it observed, except if it has changed since the day could be
-    final, or if no video of the slice has plays: an empty response may be an error.
+    final, or if no video of the slice has plays: an empty response may be an error. What was settled and is unchanged
+    keeps the time when it settled: what was added later is newer.
     """
     before = known or SliceData(slice_)
     possible = settlement.possible(slice_.play_date, observation.at)
@@ -64,6 +65,8 @@ def merge_observation(
         return before is not None and before.observed_at >= final_from
 
     def freshness(before: Freshness | None, *, same: bool, whole: bool = True) -> Freshness:
+        if before is not None and before.settled and same:
+            return before
         confirmations = before.confirmations + 1 if before is not None and same and possible else 0
         sure = one_poll_is_enough and whole and (same or not changed_late(before))
         settled = possible and (confirmations >= settlement.unchanged or sure)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import date
 
-    from exporter.core.model import Dimensions, Media, MediaRecord, PlayRow, Query, SliceData
+    from exporter.core.model import Dimensions, Media, MediaRecord, PlayRow, Query, Ranking, SliceData
 
 # The oldest day whose expectation does not need days that the service no longer returns.
 _OLDEST: Final = play_dates.OLDEST_DAYS_AGO + 1 - max(DAYS_USED)
@@ -86,7 +86,7 @@ class SettledDayFinder:
     def _is_settled(self, data: SliceData, before: SliceData | None) -> bool:
         checked, checked_before, settled = self._checked.get(data.slice, (None, None, False))
         if checked is not data or checked_before is not before:
-            settled = all(is_settled(data, before, want) for want in self.wants)
+            settled = is_settled(data, before, self.wants)
             self._checked[data.slice] = data, before, settled
         return settled
 
@@ -111,34 +111,56 @@ def settled_day(day: SliceData, earlier: Mapping[int, SliceData], wants: Iterabl
     return SettledDay(day.slice, rows)
 
 
-def is_settled(data: SliceData, before: SliceData | None, want: Media) -> bool:
+def is_settled(data: SliceData, before: SliceData | None, wants: Iterable[Media]) -> bool:
     """Whether what is known of the wanted media is final; `before`: the day before.
 
-    Media that were never requested are ignored. So are media that were added to a query after the others had settled,
-    of which `before` has no older record: they would hide the day until they settle, too.
+    Media that were never requested are ignored. So are media, and whatever else a query wants, that were added after
+    the others had settled, of which `before` has no older record: they would hide the day until they settle, too. The
+    same is true of a search that has found no media.
     """
+    settled_at = {want: _settled_at(data, before, want) for want in wants}
+    first = min((at for at in settled_at.values() if at is not None), default=None)
+    return first is not None and all(at is not None or _is_new(before, want, first) for want, at in settled_at.items())
+
+
+def _settled_at(data: SliceData, before: SliceData | None, want: Media) -> float | None:
+    """When the first of the settled media was observed; None if what is known of the wanted media is not final."""
     match want:
         case ByIds(ids):
             records = {media_id: record for media_id in ids if (record := data.record(media_id)) is not None}
-            settled = [record.freshness.observed_at for record in records.values() if record.freshness.settled]
-            return bool(settled) and all(
-                record.freshness.settled or _is_new(before, media_id, min(settled))
+            first = min(
+                (record.freshness.observed_at for record in records.values() if record.freshness.settled), default=None
+            )
+            is_final = first is not None and all(
+                record.freshness.settled or _is_new(before, ByIds(frozenset([media_id])), first)
                 for media_id, record in records.items()
             )
+            return first if is_final else None
         case Top():
             ranking = data.ranking(want)
-            return (
+            is_final = (
                 ranking is not None
                 and ranking.freshness.settled
                 and all(_settled_record(data, media_id) is not None for media_id in ranking.media_ids)
             )
+            return ranking.freshness.observed_at if ranking is not None and is_final else None
         case Everything():
-            return data.listed is not None and data.listed.settled
+            return data.listed.observed_at if data.listed is not None and data.listed.settled else None
 
 
-def _is_new(before: SliceData | None, media_id: str, since: float) -> bool:
-    record = before.record(media_id) if before is not None else None
-    return record is None or record.freshness.observed_at > since
+def _is_new(before: SliceData | None, want: Media, since: float) -> bool:
+    """Whether nothing of the wanted media was known of the day before until `since`."""
+    if before is None:
+        return True
+    known: Iterable[MediaRecord | Ranking | None]
+    match want:
+        case ByIds(ids):
+            known = map(before.record, ids)
+        case Top():
+            known = [before.ranking(want)]
+        case Everything():
+            return before.listed is None or before.listed.observed_at > since
+    return all(each is None or each.freshness.observed_at > since for each in known)
 
 
 def _candidates(want: Media, day: SliceData, day_before: SliceData) -> Iterable[str]:

@@ -78,7 +78,7 @@ class Expectations:
             play_date = self._today - timedelta(days=each)
             data = known.get(Slice(*key, play_date))
             before = known.get(Slice(*key, play_date - timedelta(days=1)))
-            if data is None or not all(is_settled(data, before, want) for want in wants):
+            if data is None or not is_settled(data, before, wants):
                 final_from = play_dates.start(play_date) + self._observed.settings.settle_after
                 future = final_from if final_from > self._observed.now else None
                 yield MissingDay(play_date, _state(data, wants), future)
@@ -94,7 +94,7 @@ def _state(data: SliceData | None, wants: tuple[Media, ...]) -> State:
 def _is_answered(data: SliceData, want: Media) -> bool:
     match want:
         case ByIds(ids):
-            return any(data.record(media_id) is not None for media_id in ids)
+            return not ids or any(data.record(media_id) is not None for media_id in ids)
         case Top():
             return data.ranking(want) is not None
         case Everything():

@@ -97,7 +97,7 @@ def test_other_texts_of_a_search_are_usual() -> None:
         ("every: 20s", "stale_after: 30s", []),
         ("every: 1d", "stale_after: 1441m", []),
         (
-            "days_ago: [0, 1]",
+            "days_ago: [0, 1], expected: false",
             "settle: {after: 48h}",
             [
                 (
@@ -106,7 +106,31 @@ def test_other_texts_of_a_search_are_usual() -> None:
                 )
             ],
         ),
-        ("days_ago: [0, 1]", "settle: {after: 47h}", []),
+        ("days_ago: [0, 1], expected: false", "settle: {after: 47h}", []),
+        # Expected plays need days 2, 3 and 8 to 10 too.
+        ("days_ago: [0, 1]", "settle: {after: 95h}", []),
+        ("days_ago: [0, 1]", "settle: {after: 0s}", []),
+        ("days_ago: [0, 1, 4]", "settle: {after: 4d}", []),
+        (
+            "days_ago: [0, 1]",
+            "settle: {after: 4d}",
+            [
+                (
+                    "query q: settle.after is 4d, and its newest day that is as old as that is 8 days ago: alerts on"
+                    " settled days are about that day. Add 4 to its days_ago."
+                )
+            ],
+        ),
+        (
+            "days_ago: [0, 1]",
+            "settle: {after: 11d}",
+            [
+                (
+                    "query q: settle.after is 11d, its oldest day (days_ago 10) is never older than 11d: no day"
+                    " settles, and alerts on settled days stay silent."
+                )
+            ],
+        ),
         (
             "every: 10s",
             "accounts: [{name: main, timeout: 10s}]",

@@ -275,7 +275,16 @@ def test_a_fraction_that_differs_in_the_last_decimal_is_unchanged(
     data = merged(*(SliceObservation(NOON + i, {"a": each}) for i, each in enumerate(rows)))
 
     assert data.records["a"].row == rows[-1], "the last row is kept"
-    assert (data.records["a"].freshness.confirmations == 3) is same
+    assert data.records["a"].freshness.settled is same
+
+
+def test_what_is_settled_and_observed_again_is_as_old_as_when_it_settled() -> None:
+    again = SliceObservation(NOON + 9, {"a": row("a", 10)}, listed=True)
+    data = merged(*(SliceObservation(NOON + i, {"a": row("a", 10)}) for i in range(3)), again)
+
+    assert data.records["a"].freshness.observed_at == NOON + 2
+    assert data.listed is not None
+    assert data.listed.observed_at == NOON + 9
 
 
 def test_a_video_without_a_record_is_no_zero_if_a_row_had_no_media_id() -> None:

@@ -179,6 +179,49 @@ def test_a_video_that_settles_later_than_others_is_waited_for() -> None:
     assert (ago(day), numbers(day)) == (2, {"a": (100, 100), "late": (50, 50)})
 
 
+@pytest.mark.parametrize("other", [ids(), ids("refused")], ids=["a search without media", "never answered"])
+def test_a_query_without_data_does_not_hide_the_day_of_another(other: Media) -> None:
+    slices = [known(n, {"a": 100}, listed=None) for n in (1, 2, 8, 9)]
+
+    assert numbers(day_of(*slices, queries=[of(ids("a")), of(other, name="other")])) == {"a": (100, 100)}
+    assert day_of(*slices, queries=[of(other)]) is None
+
+
+def test_a_query_added_later_does_not_hide_the_day_of_another() -> None:
+    later = NOON + 3600
+    slices = [known(n, {"a": 100}, listed=None) for n in (1, 2, 3, 8, 9, 10)]
+    added = [
+        also(data, "new", 5, Freshness(later, 0, settled=data.slice.play_date < TODAY - timedelta(days=1)))
+        for data in slices
+    ]
+    by_ids = [of(ids("a")), of(ids("new"), name="new")]
+    assert (ago(day_of(*slices, queries=by_ids)), ago(day_of(*added, queries=by_ids))) == (1, 1)
+    assert numbers(day_of(*added, queries=by_ids)) == {"a": (100, 100)}
+
+    with_top = [of(ids("a")), of(top(1), name="new")]
+    ranked_later = [
+        replace(data, rankings={top(1).by: Ranking(1, ("new",), data.records["new"].freshness)}) for data in added
+    ]
+    assert (ago(day_of(*slices, queries=with_top)), ago(day_of(*ranked_later, queries=with_top))) == (1, 1)
+
+    assert ago(day_of(*slices, queries=[of(ids("a")), of(name="all")])) == 1
+
+
+@pytest.mark.parametrize("slow", [ids("b"), everything, top(1)], ids=["ids", "all", "top"])
+def test_a_query_that_is_polled_later_is_waited_for(slow: Media) -> None:
+    earlier = Freshness(NOON - DAY, 2, settled=True)
+    ranking = {top(1).by: Ranking(1, ("b",), earlier)}
+    slices = [
+        known(n, {"a": 100, "b": 50}, listed=earlier if slow is everything else None, records=earlier)
+        for n in (2, 3, 8, 9, 10)
+    ]
+    slices = [replace(data, rankings=ranking if slow == top(1) else {}) for data in slices]
+
+    day = day_of(known(1, {"a": 90}, listed=None), *slices, queries=[of(ids("a")), of(slow, name="slow")])
+
+    assert (ago(day), numbers(day)) == (2, {"a": (100, 100), "b": (50, 50)})
+
+
 def test_a_video_that_is_known_of_the_settled_day_only_has_no_expectation() -> None:
     slices = [known(n, {"a": 100, **({"new": 5} if n == 1 else {})}, listed=None) for n in (1, 2, 8, 9)]
 
@@ -351,6 +394,30 @@ async def test_adding_a_video_to_a_query_keeps_the_day_of_the_others() -> None:
     assert await polled(both, 2) == {"a": (40, 100), "new": (7, 0)}
 
 
+@pytest.mark.parametrize("added", [everything, top(2), ids("new")], ids=["all", "top", "ids"])
+async def test_adding_a_query_keeps_the_day_of_the_others(added: Media) -> None:
+    service = FakeService()
+    for days in range(1, 12):
+        service.put([row("a", 100 if days > 1 else 40), row("new", 7)], TODAY - timedelta(days=days))
+    one, other = of(ids("a")), of(added, name="added")
+    poller = service.poller(queries=[one])
+    for _ in range(3):
+        await poller.poll(one)
+        service.now += one.every
+
+    async def polled(times: int) -> dict[str, tuple[float, float | None]]:
+        for _ in range(times):
+            await poller.poll(other)
+            service.now += other.every
+        (day,) = publish(poller.snapshot, PublicationRules((one, other), 2 * DAY, 1000), service.now).settled_days
+        assert ago(day) == 1
+        return numbers(day)
+
+    poller.reconfigure([one, other], {"main": service}, Settlement())
+    assert await polled(0) == await polled(1) == {"a": (40, 100)}
+    assert await polled(2) == {"a": (40, 100), "new": (7, 7)}
+
+
 def test_a_video_without_expected_plays_has_one_series_instead_of_two() -> None:
     assert [SettledPlays(1, expected, None, None).series for expected in (None, 0)] == [1, 2]
 
@@ -401,12 +468,12 @@ def test_the_length_of_a_video_is_that_of_its_newest_row() -> None:
 
 def test_a_ranking_is_settled_with_all_its_media() -> None:
     settled = ranked(1, {"a": 30, "b": 20}, "a", "b")
-    assert is_settled(settled, None, top(2))
+    assert is_settled(settled, None, [top(2)])
     ((by, ranking),) = settled.rankings.items()
     changing = replace(settled, rankings={by: replace(ranking, freshness=CHANGING)})
-    assert not is_settled(changing, None, top(2))
-    assert not is_settled(also(settled, "b", 20, CHANGING), None, top(2))
-    assert not is_settled(replace(settled, rankings={}), None, top(2))
+    assert not is_settled(changing, None, [top(2)])
+    assert not is_settled(also(settled, "b", 20, CHANGING), None, [top(2)])
+    assert not is_settled(replace(settled, rankings={}), None, [top(2)])
 
 
 def test_a_top_that_was_not_ranked_the_day_before_has_its_own_media() -> None:

@@ -830,6 +830,10 @@ SOCKET: Final = '{"tcpSocket": {"port": "metrics"}}'
         (['log.level="loud"'], "at '/log/level': value must be one of 'debug', 'info', 'warn', 'error'"),
         (['image.digest="latest"'], "at '/image/digest': 'latest' does not match pattern"),
         (['serviceMonitor.interval="1 minute"'], "at '/serviceMonitor/interval': '1 minute' does not match pattern"),
+        # Messages would leave these links out.
+        (['prometheusRule.externalUrl="https://e.example/a b"'], "at '/prometheusRule/externalUrl'"),
+        (['prometheusRule.externalUrl="https://e.example\\n"'], "at '/prometheusRule/externalUrl'"),
+        (['prometheusRule.externalUrl="https://e.example/{{ x }}"'], "at '/prometheusRule/externalUrl'"),
         (['storage.accessModes=["ReadWriteMany"]'], "value must be one of 'ReadWriteOnce', 'ReadWriteOncePod'"),
         (["config.querys=[]"], "additional properties 'querys' not allowed"),
         (['extraArgs=["web.telemetry-path"]'], "at '/extraArgs/0'"),

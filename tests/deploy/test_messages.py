@@ -160,7 +160,8 @@ HOSTILE = {
     "<at id=all></at><@all>": "at id=all /at @all",
     "[x](http://example.com) ![y](z)": "x (http://example.com) ! y (z)",
     'a "quoted" \\ title': 'a "quoted" \\ title',
-    "line\nbreak: \t\x07\u2028": "line break: \u2028",
+    "line\nbreak: \t\x07\u2028next\x85line": "line break: next line",
+    "\u202edrawkcab\u2066 \U0001f468\u200d\U0001f469": "drawkcab \U0001f468\u200d\U0001f469",
     "**bold** `code` ~~gone~~ & more": "bold code ~~gone~~ more",
     "播" * 128: "播" * 128,
     "#1 hit": "#1 hit",
@@ -186,6 +187,7 @@ def test_whatever_a_title_contains_it_is_text(running: tuple[str, str, Robots, A
         assert f"({RUNBOOKS_OF[language]}aliyunvodmediaplaysdropped)" in message.text
         if robot != "wecom":
             assert message.title.startswith(f"VOD a{number} ")
+            assert not re.search("[\x80-\x9f\u2028-\u202e\u2066-\u2069]", message.title)
 
 
 def test_what_concerns_the_exporter_recovers(running: tuple[str, str, Robots, Alertmanager]) -> None:

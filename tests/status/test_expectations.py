@@ -113,3 +113,12 @@ def test_combinations_on_the_same_day_are_counted_together() -> None:
         (None, 2, 4),
     ]
     assert Expectations(status).of_query(replace(query, expected=False)) == ()
+
+
+def test_a_search_that_has_found_no_media_is_no_reason_for_a_missing_day() -> None:
+    queries = [EXPECTING, replace(by_ids(), name="search", expected=True)]
+    days = weekly({"a": (1, 1, 1, 1)})
+    unsettled = known(1, {"a": 1}, settled=False)
+
+    assert missing(observed(*days, queries=queries)) == {}
+    assert missing(observed(unsettled, *days[1:], queries=queries)) == {1: "unsettled"}
