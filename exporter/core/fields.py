@@ -93,3 +93,8 @@ def _sort_key(row: PlayRow) -> tuple[float | str, ...]:
         row.media_duration,
     )
     return (*(-1 if number is None else number for number in numbers), row.title or "")
+
+
+def given_title(title: str | None) -> str | None:
+    """A title; None if the service gave none, or blanks: without a title, messages and pages show the ID."""
+    return None if title is None or not title.strip() else title

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
+from exporter.core.fields import given_title
 from exporter.core.publication import PublishedMedia, PublishedSlice
 from exporter.core.sharding import MediaInfoOwnership
 
@@ -123,7 +124,7 @@ def _newest_info(account: str, media_id: str, newest: Iterable[TitledRows], *, o
             if not owned:
                 break
             if (row := rows[media_id]) is not None:
-                title = title or row.title or None
+                title = title or given_title(row.title)
                 duration = row.media_duration if duration is None else duration
                 if title is not None and duration is not None:
                     break

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.core import play_dates
 from exporter.core.expectation import DAY_BEFORE, DAYS_USED, expected_plays
+from exporter.core.fields import given_title
 from exporter.core.model import ByIds, Everything, Slice, Top
 from exporter.core.plan import has_expected_plays
 from exporter.core.publication import SettledDay, SettledPlays
@@ -106,7 +107,7 @@ def settled_day(day: SliceData, earlier: Mapping[int, SliceData], wants: Iterabl
             expected = expected_plays({used: _plays(data, media_id) for used, data in earlier.items()})
             if expected or isinstance(want, ByIds) or _row(day, media_id) is not None:
                 newest = next(filter(None, (_row(data, media_id) for data in (day, *earlier.values()))), None)
-                title, duration = (newest.title, newest.media_duration) if newest else (None, None)
+                title, duration = (given_title(newest.title), newest.media_duration) if newest else (None, None)
                 rows[media_id] = SettledPlays(plays, expected, title, duration)
     return SettledDay(day.slice, rows)
 

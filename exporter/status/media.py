@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.core import play_dates
 from exporter.core.expectation import DAY_BEFORE, WEEK_BEFORE, has_dropped, loss_order, lost_plays
+from exporter.core.fields import given_title
 from exporter.core.metadata import category_path
 from exporter.core.model import Dimensions, Slice
 from exporter.status.filters import Filters
@@ -140,7 +141,7 @@ def _described(view: MediaView, about: AccountMetadata | None) -> MediaView:
         return replace(view, deleted=deleted) if deleted else view
     return replace(
         view,
-        title=view.title or details.title,
+        title=view.title or given_title(details.title),
         category=category_path(details, about.tree),
         tags=details.tags or (),
         created_at=details.created_at,

@@ -90,6 +90,15 @@ def test_a_slice_that_was_never_updated_counts_as_oldest() -> None:
     assert titles(index_of(slices)) == {"a": ("once", 2)}
 
 
+@pytest.mark.parametrize("blank", ["", "   ", "\t\n", "\u3000\u00a0"])
+def test_a_title_of_blanks_is_none_given(blank: str) -> None:
+    """It would be a message or a line of a page without a name."""
+    found = index_of([published_media({"a": media_row(blank, 9), "b": media_row(blank, media_id="b")}, 0)])
+    assert titles(found) == {"a": (None, 9), "b": (None, None)}
+    older = published_media({"a": media_row("older")}, 1)
+    assert titles(index_of([published_media({"a": media_row(blank)}, 0), older])) == {"a": ("older", None)}
+
+
 def test_a_media_without_a_row_has_no_title() -> None:
     found = index_of([published_media({"zero": None, "untitled": media_row(media_id="untitled", duration=9)})])
 

@@ -268,6 +268,15 @@ def test_a_title_is_published_of_a_video_that_is_gone() -> None:
     assert media == (PublishedMedia("main", "gone", "title of gone", None),)
 
 
+def test_a_title_of_blanks_is_none_given() -> None:
+    day = replace(known(1, {}), records={"a": MediaRecord(PlayRow("a", " \u3000", plays=30), FINAL)})
+
+    settled = day_of(day, *BEFORE)
+
+    assert settled is not None
+    assert settled.rows["a"].title is None
+
+
 def test_settled_plays_count_as_series_and_are_limited_with_the_rest_of_a_video() -> None:
     slices = [known(n, {"a": 10, "gone": None if n == 1 else 1000}) for n in (1, 2, 8, 9)]
     whole = published(*slices)
