@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import resource
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,26 +21,14 @@ from exporter.vod.credentials.sources import (
     SecretFile,
     StaticCredentials,
 )
+from tests.descriptors import no_file_can_be_opened
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from exporter.secret_files import FileState
 
 ID = "ALIBABA_CLOUD_ACCESS_KEY_ID"
 SECRET = "ALIBABA_CLOUD_ACCESS_KEY_SECRET"
 TOKEN = "ALIBABA_CLOUD_SECURITY_TOKEN"
-
-
-@contextlib.contextmanager
-def no_file_can_be_opened() -> Generator[None]:
-    """No descriptor is left: files can be checked but not opened."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_a_file_that_no_descriptor_is_left_for_needs_a_higher_limit(tmp_path: Path) -> None:
