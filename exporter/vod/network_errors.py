@@ -53,7 +53,7 @@ _SYSTEM: Final = {
 _RESOLVING: Final = {
     socket.EAI_NONAME: "the name does not exist",
     getattr(socket, "EAI_NODATA", socket.EAI_NONAME): "the name does not exist",
-    socket.EAI_AGAIN: "no name server responded",
+    socket.EAI_AGAIN: "no name server gave an answer",
     socket.EAI_FAIL: "a name server returned an error",
     getattr(socket, "EAI_ADDRFAMILY", socket.EAI_FAMILY): "it has no address of a family that this machine uses",
 }
