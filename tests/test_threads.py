@@ -101,7 +101,7 @@ def test_without_a_thread_the_work_is_done_all_the_same(monkeypatch: pytest.Monk
         assert in_time(lambda: 42, "key") == 42
 
 
-def test_a_daemon_thread_runs_functions_one_after_another_and_nobody_waits_for_it() -> None:
+def test_a_daemon_thread_runs_functions_one_after_another_and_delays_no_exit() -> None:
     released = threading.Event()
     with DaemonThread("serial") as thread:
         hanging = thread.submit(released.wait, 60)

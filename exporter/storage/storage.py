@@ -231,7 +231,7 @@ class Storage:
 
 
 async def _ended(work: asyncio.Future[Any]) -> bool:
-    """Wait for work in the thread, at most FILE_SECONDS; whether it has ended. It also goes on if this is cancelled."""
+    """Wait at most FILE_SECONDS for work in the thread, and return whether it has ended; cancelling does not end it."""
     done, _ = await asyncio.wait({work}, timeout=FILE_SECONDS)
     return bool(done)
 

@@ -321,7 +321,7 @@ async def test_unsaved_data_at_exit_is_logged(storage_file: StorageFile) -> None
 
 @contextmanager
 def hanging(method: str) -> Iterator[None]:
-    """Until the end, a method of the database hangs, as on a file system that does not respond; nobody waits long."""
+    """Until the end, a method of the database hangs, as on a file system that does not respond, and waits are short."""
     released = threading.Event()
     original = getattr(Database, method)
 
