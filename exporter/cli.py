@@ -55,7 +55,7 @@ def _run(command: Command, arguments: argparse.Namespace, environ: Mapping[str, 
     optional, errors, signals = (
         import_module(f"exporter.{name}") for name in ("optional_imports", "errors", "signals")
     )
-    os.environ |= optional.WITHOUT_PLUGINS
+    optional.adjust_environment()
     with contextlib.ExitStack() as stack:
         hidden = contextlib.nullcontext()
         if not command.uses_terminal:

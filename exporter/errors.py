@@ -73,6 +73,11 @@ def describe_exhaustion(error: BaseException) -> str:
     return ""
 
 
+def reason_of(error: OSError) -> str:
+    """The reason of a system error, with what to do if this process ran out of something."""
+    return describe_exhaustion(error) or error.strerror or str(error)
+
+
 def shown(path: object) -> str:
     """A path as messages show it: as it is, or escaped and in quotes if it holds characters that are not printable."""
     text = str(path)

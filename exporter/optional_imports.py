@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Final, cast
@@ -22,7 +23,18 @@ UNUSED: Final = (
     *("msgspec.inspect", "msgspec._json_schema"),
 )
 # Environment variables that keep pydantic from looking for plugins in every installed package; one would see secrets.
-WITHOUT_PLUGINS: Final = {"PYDANTIC_DISABLE_PLUGINS": "__all__"}
+_WITHOUT_PLUGINS: Final = {"PYDANTIC_DISABLE_PLUGINS": "__all__"}
+
+# Environment variables with which prometheus_client keeps values in files that other programs add up. This process is
+# one, and would begin with the values of an earlier one.
+_MULTIPROCESS: Final = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
+
+
+def adjust_environment() -> None:
+    """Set and remove the environment variables that libraries read when they are imported."""
+    os.environ |= _WITHOUT_PLUGINS
+    for variable in _MULTIPROCESS:
+        os.environ.pop(variable, None)
 
 
 @contextlib.contextmanager

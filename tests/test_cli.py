@@ -330,6 +330,19 @@ def test_plugins_of_pydantic_do_not_see_the_configuration(
     assert "curious_plugin" not in modules
 
 
+@pytest.mark.parametrize("variable", ["PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"])
+def test_its_own_metrics_are_never_those_of_several_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, str(tmp_path))
+    program = (
+        "from exporter.cli import main; main(['serve', '--config.file=none']);"
+        "import prometheus_client; prometheus_client.Counter('name', 'help').inc()"
+    )
+    run_alone(program)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_plain_daemon_imports_no_terminal_page_password_role_or_storage_code() -> None:
     program = (
         "import sys; from exporter.cli import main; main(['serve', '--config.file=none']);"

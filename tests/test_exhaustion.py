@@ -9,9 +9,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.errors import MORE_MEMORY, MORE_THREADS, NO_THREAD, OPEN_MORE_FILES, describe_exhaustion
+from exporter.config.loader import load
+from exporter.errors import (
+    MORE_MEMORY,
+    MORE_THREADS,
+    NO_THREAD,
+    OPEN_MORE_FILES,
+    ConfigError,
+    StartError,
+    describe_exhaustion,
+)
+from exporter.vod.tls_trust import tls_context
+from exporter.web.access.live_config import LiveWebConfig
+from tests.descriptors import no_file_can_be_opened
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 CONFIGURATION = """
@@ -70,6 +83,37 @@ def test_without_descriptors_no_command_ends_with_a_traceback(argv: list[str], t
     assert lines[-1] == f"aliyun-vod-exporter: Too many open files. {OPEN_MORE_FILES}"
     assert "Traceback" not in "".join(lines)
     assert "Warning" not in "".join(lines)
+
+
+def _read_configuration(file: Path) -> None:
+    load(file, {})
+
+
+def _read_web_configuration(file: Path) -> None:
+    LiveWebConfig(file)
+
+
+def _read_authorities(file: Path) -> None:
+    tls_context({"SSL_CERT_FILE": str(file)})
+
+
+def _read_directories_of_authorities(file: Path) -> None:
+    tls_context({"SSL_CERT_DIR": str(file.parent)})
+
+
+@pytest.mark.parametrize(
+    "read", [_read_configuration, _read_web_configuration, _read_authorities, _read_directories_of_authorities]
+)
+def test_a_file_that_cannot_be_read_without_descriptors_is_named_and_what_to_raise(
+    read: Callable[[Path], None], tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.touch(mode=0o600)
+    with no_file_can_be_opened(), pytest.raises((ConfigError, StartError)) as caught:
+        read(file)
+    name = str(tmp_path) if read is _read_directories_of_authorities else str(file)
+    assert name in str(caught.value)
+    assert str(caught.value).endswith(f"cannot be read: Too many open files. {OPEN_MORE_FILES}")
 
 
 @pytest.mark.parametrize(

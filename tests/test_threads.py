@@ -8,7 +8,7 @@ import time
 import pytest
 
 from exporter import threads
-from exporter.threads import in_time, run_in_daemon_thread
+from exporter.threads import DaemonThread, in_time, run_in_daemon_thread
 
 
 async def test_the_result_and_the_exception_of_the_work_are_those_of_the_call() -> None:
@@ -99,3 +99,29 @@ def test_without_a_thread_the_work_is_done_all_the_same(monkeypatch: pytest.Monk
     monkeypatch.setattr(threading.Thread, "start", start)
     for _ in range(10):
         assert in_time(lambda: 42, "key") == 42
+
+
+def test_a_daemon_thread_runs_functions_one_after_another_and_delays_no_exit() -> None:
+    released = threading.Event()
+    with DaemonThread("serial") as thread:
+        hanging = thread.submit(released.wait, 60)
+        cancelled = thread.submit(lambda: pytest.fail("it was cancelled"))
+        failing = thread.submit(lambda: 1 // 0)
+        name = thread.submit(lambda: threading.current_thread().name)
+        assert cancelled.cancel()
+    assert not name.done()
+
+    released.set()
+    assert hanging.result(60)
+    with pytest.raises(ZeroDivisionError):
+        failing.result(60)
+    assert name.result(60) == "serial"
+
+
+def test_a_daemon_thread_that_cannot_be_started_is_an_os_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(OSError, match="no thread can be started"):
+        DaemonThread("serial")

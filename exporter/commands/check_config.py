@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +20,7 @@ from exporter.core.player_query import calls_per_day, first_poll_calls, series
 from exporter.documents.durations import to_text
 from exporter.errors import ConfigError, FlagError, StartError, shown
 from exporter.plurals import counted
+from exporter.threads import run_in_daemon_thread
 
 if TYPE_CHECKING:
     import argparse
@@ -65,7 +66,9 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         from exporter.storage.read_only import examine  # noqa: PLC0415 - SQLite is imported only with --storage.path
 
         try:
-            examined = examine(arguments.storage_path, play_dates.today(time.time()))
+            # Its file system may not respond.
+            read = partial(examine, arguments.storage_path, play_dates.today(time.time()))
+            examined = run_interruptible(run_in_daemon_thread(read, "storage"))
         except StartError as error:
             errors.append(str(error))
         else:

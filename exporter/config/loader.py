@@ -17,7 +17,7 @@ from exporter.config.schema import Config
 from exporter.documents.env_vars import expand
 from exporter.documents.error_messages import FieldError, field_errors, setting
 from exporter.documents.yaml_reader import Document, Position, YamlError, read
-from exporter.errors import ConfigError, ConfigProblem
+from exporter.errors import ConfigError, ConfigProblem, reason_of
 from exporter.threads import run_in_daemon_thread
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _content(path: Path, found: Content | OSError) -> Content:
         case FileNotFoundError():
             reason = "there is no such file; name one with --config.file"
         case OSError():
-            reason = f"cannot be read: {found.strerror}"
+            reason = f"cannot be read: {reason_of(found)}"
             with contextlib.suppress(OSError):
                 if not isinstance(found, TimeoutError) and path.is_dir():
                     reason = "is a directory; name the file in it with --config.file"

@@ -203,6 +203,11 @@ def _endpoint(text: str) -> str:
             ipaddress.IPv6Address(host[1:-1])
         except ValueError:
             raise field_error("holds something in brackets that is not an IPv6 address") from None
+    elif re.fullmatch(r"[0-9]+(\.[0-9]+){3}", host):
+        try:
+            ipaddress.IPv4Address(host)
+        except ValueError:
+            raise field_error("has an IPv4 address with a number above 255 or a leading 0") from None
     if port and not 1 <= int(port[1:]) <= _LARGEST_PORT:
         raise field_error(f"has a port that is not between 1 and {_LARGEST_PORT}")
     return text.strip().removesuffix("/")

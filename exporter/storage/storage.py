@@ -6,8 +6,7 @@ import asyncio
 import contextlib
 import sqlite3
 import time
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import structlog
 
@@ -15,6 +14,7 @@ from exporter.storage.database import Database, WriteBatch, opened
 from exporter.storage.migrations import MIGRATIONS
 from exporter.storage.open_files import FileLost, SideFilesLost
 from exporter.storage.retention import retention_cutoff
+from exporter.threads import FILE_SECONDS, HANGING, DaemonThread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from exporter.storage.migrations import Migration
 
 _log = structlog.get_logger()
+
+T = TypeVar("T")
+
+# What a slow disk may take for a large write; a container is killed 30 s after SIGTERM.
+_WRITE_SECONDS: Final = 20.0
 
 _ADVICE: Final = {
     "SQLITE_FULL": "Free space on its disk.",
@@ -53,7 +58,7 @@ class Storage:
     def __init__(
         self,
         database: Database,
-        thread: ThreadPoolExecutor,
+        thread: DaemonThread,
         *,
         path: Path,
         retention: float,
@@ -69,6 +74,7 @@ class Storage:
         self._meter = meter
         self._calls = calls
         self._unsaved = WriteBatch()
+        self._in_progress = WriteBatch()
         self._writing: asyncio.Task[None] | None = None
         self._failing = False
 
@@ -89,49 +95,55 @@ class Storage:
         changing the file, where it is a directory, not writable, not ours, corrupt, of a newer version, or in use.
         """
         loop = asyncio.get_running_loop()
-        with ThreadPoolExecutor(1, thread_name_prefix="storage") as thread:
+        with DaemonThread("storage") as thread:
             resources = contextlib.ExitStack()
+            responds = True
 
             def start() -> tuple[Database, dict[str, tuple[date, int]]]:
                 database = resources.enter_context(opened(path, migrations=migrations))
                 return database, database.calls()
 
             try:
-                database, calls = await loop.run_in_executor(thread, start)
+                database, calls = await _read(loop.run_in_executor(thread, start), path)
                 storage = cls(database, thread, path=path, retention=retention, now=now, meter=meter, calls=calls)
                 try:
                     yield storage
                 finally:
-                    await storage._flush()
+                    responds = await storage._flush()
             finally:
                 # Also when cancelled during opening: the thread closes what it has opened until then.
-                await loop.run_in_executor(thread, resources.close)
+                closing = loop.run_in_executor(thread, resources.close)
+                if responds and await _ended(closing, _WRITE_SECONDS):
+                    await closing
 
     async def load(self, oldest: date) -> tuple[SliceData, ...]:
         """All slices from the play date `oldest` on, equal to those saved. Raises StartError.
 
         Where all are older (the clock is ahead, or the exporter was off for long), those of the last stored month.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._database.load, oldest)
+        loop = asyncio.get_running_loop()
+        return await _read(loop.run_in_executor(self._thread, self._database.load, oldest), self._path)
 
     async def load_media(self) -> StoredMedia:
         """What searches found, and metadata, equal to what was saved. Raises StartError."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._database.load_media)
+        loop = asyncio.get_running_loop()
+        return await _read(loop.run_in_executor(self._thread, self._database.load_media), self._path)
 
     async def save_media(
         self, found: Mapping[tuple[str, Search], FoundMedia], metadata: Mapping[str, AccountMetadata]
     ) -> None:
         """Write found media and metadata as `save` writes slices."""
         self._unsaved = self._unsaved.merged(WriteBatch(found=found, metadata=metadata))
-        await asyncio.shield(self._write_soon())
+        await self._written()
 
     async def save(self, slices: Iterable[SliceData]) -> None:
         """Write these slices in one transaction, and wait for it. A failure is logged and counted, not raised.
 
-        Cancelling it ends the waiting only; the slices are still written.
+        Cancelling it ends the waiting only, and so does a file system that does not respond: the slices are still
+        written.
         """
         self._unsaved = self._unsaved.merged(WriteBatch({data.slice: data for data in slices}))
-        await asyncio.shield(self._write_soon())
+        await self._written()
 
     def set_retention(self, retention: float) -> None:
         """Set the retention in seconds; it applies from the next save on."""
@@ -150,6 +162,10 @@ class Storage:
         if not self._failing:
             self._write_soon()
 
+    async def _written(self) -> None:
+        if not await _ended(self._write_soon(), _WRITE_SECONDS):
+            self._failed(TimeoutError(f"{HANGING}: no response within {_WRITE_SECONDS:g} s"))
+
     def _write_soon(self) -> asyncio.Task[None]:
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write(), name="storage")
@@ -159,34 +175,39 @@ class Storage:
         """Write until nothing is unsaved, one batch at a time: data added meanwhile shares the next transaction."""
         loop = asyncio.get_running_loop()
         while self._unsaved:
-            batch, self._unsaved = self._unsaved, WriteBatch()
+            self._in_progress, self._unsaved = self._unsaved, WriteBatch()
             try:
-                await loop.run_in_executor(self._thread, self._write_batch, batch, self._now(), self._retention)
+                await loop.run_in_executor(
+                    self._thread, self._write_batch, self._in_progress, self._now(), self._retention
+                )
             except Exception as error:  # noqa: BLE001 - whatever it is, no data may be lost
-                self._unsaved = batch.merged(self._unsaved)
+                self._unsaved, self._in_progress = self._in_progress.merged(self._unsaved), WriteBatch()
                 side_files_restored = isinstance(error, SideFilesLost) and not self._failing
                 self._failed(error)
                 if side_files_restored:
                     continue
                 return
+            self._in_progress = WriteBatch()
             self._succeeded()
 
     def _write_batch(self, batch: WriteBatch, now: float, retention: float) -> None:
         """Write in the thread; computing the cutoff visits every record."""
         self._database.write(batch, retention_cutoff(batch.slices.values(), now, retention))
 
-    async def _flush(self) -> None:
-        if self._writing is not None:
-            await self._writing
-        if self._unsaved:
-            await self._write()
-        if self._unsaved:
+    async def _flush(self) -> bool:
+        """Write what is unsaved; False if the file system does not respond."""
+        responds = self._writing is None or await _ended(self._writing, _WRITE_SECONDS)
+        if responds and self._unsaved:
+            responds = await _ended(self._write_soon(), _WRITE_SECONDS)
+        unsaved = self._in_progress.merged(self._unsaved)
+        if unsaved:
             _log.error(
                 "unsaved data at exit",
                 path=str(self._path),
-                slices=len(self._unsaved.slices),
+                slices=len(unsaved.slices),
                 advice="What the file lacks is polled again after the start.",
             )
+        return responds
 
     def _failed(self, error: Exception) -> None:
         self._meter.storage_failed()
@@ -210,3 +231,21 @@ class Storage:
         if self._failing:
             self._failing = False
             _log.info("storage recovered", path=str(self._path))
+
+
+async def _ended(work: asyncio.Future[Any], seconds: float) -> bool:
+    """Wait at most so long for work in the thread, and return whether it has ended; cancelling does not end it."""
+    done, _ = await asyncio.wait({work}, timeout=seconds)
+    return bool(done)
+
+
+async def _read(reading: asyncio.Future[T], path: Path) -> T:
+    """What the thread reads, however long it takes."""
+    if not await _ended(reading, FILE_SECONDS):
+        _log.warning(
+            "storage does not respond",
+            path=str(path),
+            after_seconds=FILE_SECONDS,
+            advice="Check its disk, which must be a local one. The exporter starts when it has read the file.",
+        )
+    return await reading

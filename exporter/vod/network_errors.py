@@ -53,7 +53,7 @@ _SYSTEM: Final = {
 _RESOLVING: Final = {
     socket.EAI_NONAME: "the name does not exist",
     getattr(socket, "EAI_NODATA", socket.EAI_NONAME): "the name does not exist",
-    socket.EAI_AGAIN: "no name server responded",
+    socket.EAI_AGAIN: "no name server gave an answer",
     socket.EAI_FAIL: "a name server returned an error",
     getattr(socket, "EAI_ADDRFAMILY", socket.EAI_FAMILY): "it has no address of a family that this machine uses",
 }
@@ -97,7 +97,7 @@ def unresolved(name: str, error: Exception) -> NetworkError:
     if isinstance(error, socket.gaierror):
         reason = _RESOLVING.get(error.errno or 0, "name resolution failed")
     elif isinstance(error, OSError):
-        reason, advice = _system(error, "name resolution failed")
+        reason, advice = system_reason(error, "name resolution failed")
     else:
         reason = "it is not a valid host name"
     return NetworkError(f"the name {name} was not resolved: {reason}", advice=advice or _CHECK_NAMES)
@@ -105,11 +105,11 @@ def unresolved(name: str, error: Exception) -> NetworkError:
 
 def unconnected(peer: str, error: OSError) -> NetworkError:
     """The error of a connection that was not established; `peer` is `the endpoint` or `the proxy`."""
-    reason, advice = _system(error, os.strerror(error.errno) if error.errno else "it failed")
+    reason, advice = system_reason(error, os.strerror(error.errno) if error.errno else "it failed")
     return NetworkError(f"cannot connect to {peer}: {reason}", advice=advice or _CHECK_WAY)
 
 
-def _system(error: OSError, otherwise: str) -> tuple[str, str]:
+def system_reason(error: OSError, otherwise: str) -> tuple[str, str]:
     """The reason that the operating system gives, and advice if the cause is on this machine."""
     return _SYSTEM.get(error.errno or 0, (otherwise, ""))
 
@@ -118,11 +118,16 @@ def no_tls(peer: str, error: OSError) -> NetworkError:
     """The error of a TLS handshake that failed for another reason than the certificate."""
     advice = ""
     if isinstance(error, ssl.SSLError):
-        word = error.reason or ""
-        reason = _HANDSHAKE.get(word) or (f"OpenSSL says {word}" if _OPENSSL_WORD.fullmatch(word) else "it failed")
+        reason = handshake_reason(error)
     else:
-        reason, advice = _system(error, "the connection was closed")
+        reason, advice = system_reason(error, "the connection was closed")
     return NetworkError(f"TLS handshake with {peer}: {reason}", advice=advice or _CHECK_TLS)
+
+
+def handshake_reason(error: ssl.SSLError) -> str:
+    """Why a TLS handshake failed."""
+    word = error.reason or ""
+    return _HANDSHAKE.get(word) or (f"OpenSSL says {word}" if _OPENSSL_WORD.fullmatch(word) else "it failed")
 
 
 def untrusted(peer: str, reason: str, advice: str) -> NetworkError:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import certifi
 
-from exporter.errors import StartError
+from exporter.errors import StartError, reason_of
 from exporter.threads import in_time
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _context_from_directories(value: str) -> ssl.SSLContext:
     try:
         names = [name for directory in directories for name in os.listdir(directory)]  # noqa: PTH208
     except OSError as error:
-        reason = os.strerror(error.errno or 0)
+        reason = reason_of(error)
         raise StartError(f"{_DIRECTORY} names {value!a}, which cannot be read: {reason}") from None
     if not any(map(_HASHED.fullmatch, names)):
         raise StartError(
@@ -150,7 +150,7 @@ def _context_from_file(file: str) -> ssl.SSLContext:
     except ssl.SSLError:
         pass
     except (OSError, ValueError) as error:
-        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not a usable path"
+        reason = reason_of(error) if isinstance(error, OSError) and error.errno else "not a usable path"
         raise StartError(f"{_FILE} names {file!a}, which cannot be read: {reason}") from None
     else:
         if context.cert_store_stats()["x509"]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,11 @@ from exporter.cli import main
 from exporter.commands.check_config import Known, report, warnings
 from exporter.config.loader import loads
 from exporter.simulator.options import SimulatorOptions
+from exporter.storage.read_only import Examined
 from tests.harness import CONFIGURATION, running_harness
 
 if TYPE_CHECKING:
+    from datetime import date
     from pathlib import Path
 
     from exporter.config.schema import Config
@@ -134,6 +137,22 @@ async def test_what_storage_knows_makes_the_costs_exact(tmp_path: Path, capsys: 
     printed = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["main", "q", "2", str(2 * pages)] in [line[:4] for line in printed]
     assert ["main", "some", "1", "3"] in [line[:4] for line in printed]
+
+
+def test_a_storage_file_that_does_not_respond_can_be_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+
+    def examine(_path: Path, _today: date) -> Examined:
+        threads.append(threading.current_thread())
+        return Examined()
+
+    monkeypatch.setattr("exporter.storage.read_only.examine", examine)
+    file = tmp_path / "config.yaml"
+    file.write_text(TWO_ACCOUNTS)
+    assert main(["check-config", f"--config.file={file}", "--storage.path=vod.db", "--syntax-only"], {}) == 0
+    assert [thread.daemon for thread in threads] == [True]
 
 
 def test_the_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -219,6 +219,8 @@ def test_endpoints_are_kept_without_a_final_slash(endpoint: str) -> None:
         "https://a:port",
         "https://[::g]",
         "https://[1.2.3.4]",
+        "https://10.0.0.256",
+        "https://127.000.000.001",
         "https://a\n",
     ],
 )

@@ -5,10 +5,11 @@ import os
 import sqlite3
 import tempfile
 import threading
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -20,6 +21,9 @@ from exporter.errors import StartError
 from exporter.storage.database import Database
 from exporter.storage.migrations import MIGRATIONS
 from tests.storage.examples import DAY_SECONDS, TODAY, YESTERDAY, StorageFile, any_slices, by_slice, some
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @settings(max_examples=20)
@@ -221,7 +225,9 @@ async def test_the_database_runs_in_a_separate_thread(storage_file: StorageFile)
     async with storage_file.opened(migrations=[*MIGRATIONS, lambda _: seen.append(threading.current_thread())]):
         assert seen
         assert threading.main_thread() not in seen
-    assert not any(thread.is_alive() for thread in seen)
+    for thread in seen:
+        thread.join(60)
+        assert not thread.is_alive()
 
 
 async def test_data_of_a_failed_write_is_written_later(storage_file: StorageFile) -> None:
@@ -311,6 +317,89 @@ async def test_unsaved_data_at_exit_is_logged(storage_file: StorageFile) -> None
 
     assert [entry["event"] for entry in logs] == ["storage failing", "unsaved data at exit"]
     assert logs[1]["slices"] == 1
+
+
+@contextmanager
+def hanging(method: str) -> Iterator[None]:
+    """Until the end, a method of the database hangs, as on a file system that does not respond, and waits are short."""
+    released = threading.Event()
+    original = getattr(Database, method)
+
+    def hang(*arguments: object) -> object:
+        assert released.wait(60)
+        return original(*arguments)
+
+    with pytest.MonkeyPatch.context() as patched:
+        for limit in ("FILE_SECONDS", "_WRITE_SECONDS"):
+            patched.setattr(f"exporter.storage.storage.{limit}", 0.05)
+        patched.setattr(Database, method, hang)
+        yield
+    released.set()
+
+
+async def test_a_file_system_that_does_not_respond_delays_no_poll(storage_file: StorageFile) -> None:
+    with capture_logs() as logs:
+        async with storage_file.opened() as storage:
+            with hanging("write"):
+                await storage.save([some(1, day=YESTERDAY)])
+                await storage.save([some(2, day=TODAY)])
+            assert storage_file.meter.failures == 2
+
+    assert [entry["event"] for entry in logs] == ["storage failing", "storage recovered"]
+    assert logs[0]["error"] == "its file system does not respond: no response within 0.05 s"
+    assert "Until then everything is kept in memory" in logs[0]["advice"]
+    assert by_slice(await storage_file.everything()) == by_slice([some(1, day=YESTERDAY), some(2, day=TODAY)])
+
+
+async def test_a_file_system_that_does_not_respond_delays_no_exit(storage_file: StorageFile) -> None:
+    with capture_logs() as logs, ExitStack() as stack:
+        async with storage_file.opened() as storage:
+            stack.enter_context(hanging("write"))
+            await storage.save([some(1, day=YESTERDAY)])
+            await storage.save([some(2, day=TODAY)])
+
+    assert [entry["event"] for entry in logs] == ["storage failing", "unsaved data at exit"]
+    assert logs[1]["slices"] == 2
+
+
+async def test_a_file_that_cannot_be_closed_delays_no_exit(storage_file: StorageFile) -> None:
+    with ExitStack() as stack:
+        async with storage_file.opened():
+            stack.enter_context(hanging("close"))
+
+
+@pytest.mark.parametrize("method", ["calls", "load", "load_media"])
+async def test_at_the_start_a_file_system_that_does_not_respond_is_logged(
+    storage_file: StorageFile, method: str
+) -> None:
+    await storage_file.put(some())
+
+    async def start() -> tuple[SliceData, ...]:
+        async with storage_file.opened() as storage:
+            await storage.load_media()
+            return await storage.load(YESTERDAY)
+
+    with capture_logs() as logs:
+        with hanging(method):
+            starting = asyncio.create_task(start())
+            while not logs:
+                await asyncio.sleep(0.001)
+        assert await starting == (some(),)
+
+    assert {(entry["event"], entry["path"]) for entry in logs} == {("storage does not respond", str(storage_file.path))}
+
+
+async def test_the_wait_for_a_file_system_that_does_not_respond_can_be_cancelled(storage_file: StorageFile) -> None:
+    async def start() -> None:
+        async with storage_file.opened():
+            pytest.fail("the file has not been read")
+
+    with hanging("calls"):
+        starting = asyncio.create_task(start())
+        await asyncio.sleep(0.01)
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
 
 
 async def test_another_reader_does_not_block_writes(storage_file: StorageFile) -> None:

@@ -36,7 +36,7 @@ async def test_addresses_come_in_the_order_of_the_system() -> None:
     ("error", "reason"),
     [
         (socket.gaierror(socket.EAI_NONAME, "raw text"), "the name does not exist"),
-        (socket.gaierror(socket.EAI_AGAIN, "raw text"), "no name server responded"),
+        (socket.gaierror(socket.EAI_AGAIN, "raw text"), "no name server gave an answer"),
         (socket.gaierror(socket.EAI_FAIL, "raw text"), "a name server returned an error"),
         (OSError(errno.EAGAIN, "no thread can be started"), "no thread can be started"),
         (OSError(errno.EMFILE, "raw text"), "this process has too many files open"),

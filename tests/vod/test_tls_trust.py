@@ -151,7 +151,7 @@ def test_a_directory_that_cannot_be_read_is_named_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def listdir(_directory: str) -> list[str]:
-        raise PermissionError(errno.EACCES, "")
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     monkeypatch.setattr(os, "listdir", listdir)
     with pytest.raises(StartError, match=r"SSL_CERT_DIR names .*, which cannot be read: Permission denied"):

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 from typing import TYPE_CHECKING, Final
 
 from exporter.errors import CredentialsError, ErrorKind, ErrorScope, StartError
 from exporter.vod.credentials.providers import INSTALL_ROLES
 from exporter.vod.error_classification import by_code
+from exporter.vod.network_errors import handshake_reason, system_reason
 from exporter.vod.responses import clean_message
 from exporter.vod.tls_trust import ADD_AUTHORITY
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
 _UNTRUSTED: Final = "its certificate is not trusted"
+_NO_HTTP: Final = "its response is not valid HTTP"
 # By exception names of requests, urllib3 and the system; the most specific ones first.
 _NETWORK: Final[Mapping[str, str]] = {
     "ProxyError": "the proxy does not connect",
@@ -29,6 +32,11 @@ _NETWORK: Final[Mapping[str, str]] = {
     "ConnectTimeout": "it did not accept the connection in time",
     "ReadTimeout": "it did not respond in time",
     "ConnectionRefusedError": "it refused the connection",
+    "RemoteDisconnected": "it closed the connection before the response",
+    "IncompleteRead": "it closed the connection in the middle of the response",
+    "BadStatusLine": _NO_HTTP,
+    "InvalidChunkLength": _NO_HTTP,
+    "ContentDecodingError": _NO_HTTP,
     "RetryError": "the connection failed",
 }
 _RETRIED: Final = "No action needed: it is retried."
@@ -87,11 +95,18 @@ def _of_this_machine(error: BaseException, server: str) -> tuple[str, str] | Non
 
 
 def _of_the_network(error: BaseException, server: str) -> tuple[str, str] | None:
-    names = {type(link).__name__ for link in _linked(error)}
+    links = list(_linked(error))
+    names = {type(link).__name__ for link in links}
     happened = next((happened for name, happened in _NETWORK.items() if name in names), None)
     if not happened:
         return None
-    return f"no response from {server}: {happened}", ADD_AUTHORITY if happened == _UNTRUSTED else _NETWORK_ADVICE
+    advice = ADD_AUTHORITY if happened == _UNTRUSTED else ""
+    for link in links:
+        if happened == _NETWORK["SSLError"] and isinstance(link, ssl.SSLError):
+            happened = f"TLS handshake: {handshake_reason(link)}"
+        elif happened == _NETWORK["RetryError"] and isinstance(link, OSError):
+            happened, advice = system_reason(link, happened)
+    return f"no response from {server}: {happened}", advice or _NETWORK_ADVICE
 
 
 def _of_the_library(error: BaseException, server: str) -> tuple[str, str]:

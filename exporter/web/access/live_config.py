@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from exporter import secret_files
-from exporter.errors import ConfigError, ConfigProblem, shown
+from exporter.errors import ConfigError, ConfigProblem, reason_of, shown
 from exporter.single_flight import SharedRun
 from exporter.threads import in_time
 from exporter.web.access import basic_auth
@@ -90,7 +90,7 @@ class LiveWebConfig:
         try:
             self._seen = in_time(self._states, path)
         except OSError as error:
-            raise ConfigError(ConfigProblem(str(path), 0, 0, "", f"cannot be read: {error.strerror}")) from None
+            raise ConfigError(ConfigProblem(str(path), 0, 0, "", f"cannot be read: {reason_of(error)}")) from None
         self._policy = _policy(path, settings, _pem_files(path, settings))
         self._shared_check = SharedRun(self._check_in_thread)
         self._checks: _Checks = SimpleQueue()
@@ -219,7 +219,7 @@ def _settings(path: Path) -> WebSettings:
     except UnicodeDecodeError:
         raise ConfigError(ConfigProblem(str(path), 0, 0, "", "cannot be read: it is not UTF-8 text")) from None
     except OSError as error:
-        raise ConfigError(ConfigProblem(str(path), 0, 0, "", f"cannot be read: {error.strerror}")) from None
+        raise ConfigError(ConfigProblem(str(path), 0, 0, "", f"cannot be read: {reason_of(error)}")) from None
     return parse(text, file=str(path), folder=path.parent)
 
 
@@ -242,7 +242,7 @@ def _bytes(path: Path, pem: Pem) -> bytes:
     try:
         return secret_files.read_secret(pem.file, most=_LARGEST_FILE)
     except OSError as error:
-        message = f"{shown(pem.file)} cannot be read: {error.strerror}"
+        message = f"{shown(pem.file)} cannot be read: {reason_of(error)}"
         raise ConfigError(ConfigProblem(str(path), pem.line, pem.column, pem.setting, message)) from None
 
 

@@ -34,7 +34,8 @@ _READ_BYTES: Final = 65_536
 _RECORD_BYTES: Final = 16_384
 # OpenSSL supports TLS 1.0 and 1.1 only at its lowest security level.
 _LOWEST_LEVEL: Final = "@SECLEVEL=0"
-_DEFAULT_SUITES: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES"
+# Those of Go's defaults: without CBC with SHA-256 or SHA-384, and without CCM.
+_DEFAULT_SUITES: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES+SHA1"
 _HTTP: Final = b"http/1.1"
 _CURVES_OF_KEYS: Final = ("secp256r1", "secp384r1", "secp521r1")
 _CERTIFICATE: Final = re.compile(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import decimal
 import re
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 import yaml
@@ -31,9 +33,16 @@ _DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|
 _DURATIONS: Final = re.compile(rf"(?:{_DURATION.pattern})++")
 # The range of Go's integers.
 _LARGEST: Final = 2**63 - 1
-# Go stores a duration as nanoseconds in a signed 64-bit integer.
-_LONGEST_SECONDS: Final = _LARGEST / 1e9
-_SECONDS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_UNITS: Final = {
+    "ns": 1,
+    "us": 10**3,
+    "µs": 10**3,
+    "μs": 10**3,
+    "ms": 10**6,
+    "s": 10**9,
+    "m": 60 * 10**9,
+    "h": 3600 * 10**9,
+}
 
 
 @dataclass(slots=True)
@@ -119,11 +128,13 @@ class Value:
         if text != "0" and not _DURATIONS.fullmatch(text):
             self.wrong("must be a duration with its unit, as in 500ms, 1s or 1m30s; 0 is off")
             return None
-        seconds = float(sum(float(number) * _SECONDS[unit] for number, unit in _DURATION.findall(text)))
-        if seconds > _LONGEST_SECONDS:
+        # Exact, because the longest duration of Go is a 64-bit number of nanoseconds, and the next one is an error.
+        with decimal.localcontext(Emax=decimal.MAX_EMAX):
+            nanoseconds = sum(Decimal(number) * _UNITS[unit] for number, unit in _DURATION.findall(text))
+        if nanoseconds >= _LARGEST + 1:
             self.wrong("is too long: 292 years are the most")
             return None
-        return seconds
+        return float(nanoseconds) / 1e9
 
     def texts(self) -> tuple[Value, ...] | None:
         """Read a list of values, not yet typed."""

@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import resource
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,22 +14,10 @@ from exporter.errors import CredentialsError
 from exporter.secret_files import state_of
 from exporter.vod.credentials import credential_files
 from exporter.vod.credentials.credential_files import SecretFile
+from tests.descriptors import no_file_can_be_opened
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from exporter.secret_files import FileState
-
-
-@contextlib.contextmanager
-def no_file_can_be_opened() -> Generator[None]:
-    """No descriptor is left: files can be checked but not opened."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_a_file_that_no_descriptor_is_left_for_needs_a_higher_limit(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import json
 import ssl
+from http.client import RemoteDisconnected
 
 import pytest
 
@@ -41,6 +43,20 @@ def retried(cause: Exception) -> Exception:
             raise RetryError(f"Max retries exceeded with url: /?OIDCToken={SECRET}")  # noqa: B904 - as the library does
     except RetryError as error:
         return error
+
+
+class IncompleteRead(OSError):
+    """Like that of http.client, which is no OSError."""
+
+
+class BadStatusLine(OSError):
+    """Like that of http.client, which is no OSError."""
+
+
+def tls_failure(reason: str) -> ssl.SSLError:
+    error = ssl.SSLError(1, reason)
+    error.reason = reason
+    return error
 
 
 LONG_PATH = "/run/" + "secrets/" * 12 + "token"
@@ -101,6 +117,15 @@ LONG_PATH = "/run/" + "secrets/" * 12 + "token"
         ),
         (retried(ConnectionRefusedError()), "no response from sts.x: it refused the connection", "network"),
         (retried(OSError()), "no response from sts.x: the connection failed", "network"),
+        (retried(OSError(errno.EIO, SECRET)), "no response from sts.x: the connection failed", "network"),
+        (retried(ConnectionResetError(errno.ECONNRESET, "x")), "sts.x: the connection was reset", "network"),
+        (retried(OSError(errno.ENETUNREACH, "x")), "sts.x: there is no route to that network", "network"),
+        (retried(OSError(errno.EMFILE, "x")), "this process has too many files open", "ulimit -n"),
+        (retried(RemoteDisconnected("x")), "it closed the connection before the response", "network"),
+        (retried(IncompleteRead(SECRET)), "in the middle of the response", "network"),
+        (retried(BadStatusLine(SECRET)), "its response is not valid HTTP", "network"),
+        (retried(tls_failure("WRONG_VERSION_NUMBER")), "TLS handshake: it does not speak TLS", "network"),
+        (retried(tls_failure(SECRET)), "TLS handshake: it failed", "network"),
         (FileNotFoundError(2, "No such file", "/run/token"), "cannot read /run/token: No such file", "may read"),
         (FileNotFoundError(2, "No such file", LONG_PATH), f"cannot read {LONG_PATH}: No such file", "may read"),
         (ImportError("No module named 'x'"), "cannot be imported: No module named 'x'", "pip install"),

@@ -13,7 +13,7 @@ from exporter.vod.credentials.sources import (
     PlainSecret,
     StaticCredentials,
 )
-from tests.vod.credentials.test_credential_files import no_file_can_be_opened
+from tests.descriptors import no_file_can_be_opened
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -164,6 +164,7 @@ GOOD: Final[Mapping[str, list[tuple[Client, Expected]]]] = {
         (Client(tls=False, path="/-/healthy"), YES),
     ],
     "rate_limit_large": [(PLAIN, YES)],
+    "rate_limit_longest": [(PLAIN, YES)],
     "rate_limit_off": [(PLAIN, YES), (PLAIN, YES), (PLAIN, YES)],
     "everything": [
         (Client(cert="client", user=HORSE), {"status": 200, "cipher": "TLS_AES_256_GCM_SHA384"}),
@@ -225,6 +226,7 @@ BAD: Final[Mapping[str, str]] = {
     "rate_limit_octal": "3:10: rate_limit.burst: must be a whole number from 0",
     "rate_limit_digits": "2:13: rate_limit.interval: must be a duration with its unit, as in 500ms, 1s or 1m30s",
     "rate_limit_huge": "3:10: rate_limit.burst: must be a whole number from 0 to 9223372036854775807",
+    "rate_limit_longest": "2:13: rate_limit.interval: is too long: 292 years are the most",
     "rate_limit_units": "2:13: rate_limit.interval: must be a duration with its unit, as in 500ms, 1s or 1m30s",
 }
 

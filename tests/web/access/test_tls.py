@@ -12,7 +12,7 @@ from cryptography.hazmat.bindings.openssl.binding import Binding
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from OpenSSL import SSL
 
-from exporter.web.access.settings import ClientAuth, Pem, TlsSettings
+from exporter.web.access.settings import SUITES_TLS12, ClientAuth, Pem, TlsSettings
 from exporter.web.access.tls import (
     BadPem,
     PemFiles,
@@ -209,6 +209,13 @@ def test_a_key_with_which_no_handshake_succeeds_is_refused(kind: str, is_support
     pem = subprocess.run(made, check=True, capture_output=True).stdout
     with pytest.raises(BadPem, match="the certificate" if is_supported else "is of a kind that is not supported"):
         context(TlsSettings(Pem("cert"), Pem("key")), PemFiles(pki.issued()["server"].cert_pem, pem))
+
+
+def test_the_suites_by_default_are_those_of_go() -> None:
+    server = pki.issued()["server"]
+    made = context(TlsSettings(Pem("cert"), Pem("key")), PemFiles(server.cert_pem, server.key_pem()))
+    offered = SSL.Connection(made).get_cipher_list()
+    assert {name for name in offered if not name.startswith("TLS_")} == set(SUITES_TLS12.values())
 
 
 def test_suites_for_elliptic_curves_are_for_ed25519_too() -> None:
