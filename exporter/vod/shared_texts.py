@@ -14,7 +14,7 @@ MOST: Final = 200_000
 """How many texts are kept, those of 100,000 media: usually 30 MB if no row uses them any more."""
 
 
-class Row(Protocol):
+class RowOfTexts(Protocol):
     """A row of a response that may still be changed."""
 
     media_id: str
@@ -34,7 +34,7 @@ class SharedTexts:
         kept: Text = self._texts.setdefault(text, text)
         return kept
 
-    def share(self, rows: Iterable[Row]) -> None:
+    def share(self, rows: Iterable[RowOfTexts]) -> None:
         """Replace all texts of rows by shared ones: the same, in half the time."""
         if len(self._texts) > MOST:
             self._texts.clear()
