@@ -74,6 +74,7 @@ class Poller:
         self._known: dict[Slice, SliceData] = dict(self.snapshot.slices)
         self._slice_locks: defaultdict[Slice, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._ended_at: dict[str, float] = {}
+        self._merging = asyncio.Lock()
         # By query, the start of the first poll since the last complete one.
         self._incomplete_since: dict[str, float] = {}
         # When a listing was last incomplete, and how many rows were missing.
@@ -195,7 +196,8 @@ class Poller:
     async def _merge(self, planner: CallPlanner, slice_: Slice) -> None:
         """Merge all that was returned: a failed media or page must not hide the others.
 
-        A large observation is merged in a thread; the slice's lock is held, so no other merge interferes.
+        Large observations are merged in a thread, one at a time: several would hold up the event loop in turns. The
+        slice's lock is held, so no other merge interferes.
         """
         if planner.discarded or (planner.aborted and not planner.has_pages):
             return
@@ -205,10 +207,12 @@ class Poller:
         if planner.inconsistent or (known is not None and observation.total not in {None, known.total}):
             self._counted_since[slice_] = observation.at
         arguments = known, slice_, observation, self._settlement
-        in_thread = len(observation.rows) > INLINE_ROWS
-        data = self._known[slice_] = (
-            await asyncio.to_thread(merge_observation, *arguments) if in_thread else merge_observation(*arguments)
-        )
+        if len(observation.rows) > INLINE_ROWS:
+            async with self._merging:
+                data = await asyncio.to_thread(merge_observation, *arguments)
+        else:
+            data = merge_observation(*arguments)
+        self._known[slice_] = data
         self._remember_total(data)
 
     def _earlier(self, slice_: Slice, plan: FetchPlan) -> EarlierRows:

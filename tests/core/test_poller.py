@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from functools import partial
 from itertools import count
 from threading import get_ident
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -38,6 +38,9 @@ from tests.core.fake_service import (
     rows,
     top,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NATIVE = Dimensions(terminal_type="Native")
 
@@ -1066,6 +1069,31 @@ async def test_merging_many_rows_does_not_block_the_event_loop(media: int, in_th
     assert len(known_plays(poller, Slice("main", ALL, YESTERDAY))) == media
     assert len(WatchedRow.compared) == 1
     assert (get_ident() not in WatchedRow.compared) is in_thread
+
+
+async def test_large_merges_do_not_compete_with_the_event_loop_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    running: list[object] = []
+    most = 0
+
+    async def to_thread(work: Callable[..., SliceData], *arguments: object) -> SliceData:
+        nonlocal most
+        running.append(work)
+        most = max(most, len(running))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        running.pop()
+        return work(*arguments)
+
+    monkeypatch.setattr(asyncio, "to_thread", to_thread)
+    service = FakeService()
+    for dimensions in (ALL, NATIVE):
+        service.put(rows(INLINE_ROWS + 1), dimensions=dimensions)
+    poller = service.poller()
+
+    await poller.poll(query(everything, dimensions=(ALL, NATIVE)))
+
+    assert [len(data.records) for data in poller.snapshot.slices.values()] == [INLINE_ROWS + 1] * 2
+    assert most == 1
 
 
 class CountingService(FakeService):
