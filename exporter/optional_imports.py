@@ -1,4 +1,4 @@
-"""Imports libraries without the parts that the exporter does not use."""
+"""Imports libraries without the parts, and without the environment variables, that the exporter does not use."""
 
 from __future__ import annotations
 

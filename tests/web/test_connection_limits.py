@@ -59,4 +59,5 @@ def test_accounts_that_could_use_all_descriptors_leave_some_for_clients() -> Non
     program = ["sh", "-c", 'ulimit -n 256; exec "$@"', "sh", sys.executable, "-c", _LIMITS.format(api=10_000)]
     ended = subprocess.run(program, check=True, capture_output=True, text=True)
 
-    assert int(ended.stdout.split()[0]) >= 10
+    # On Python 3.14 the loop accepts one connection more in each iteration.
+    assert int(ended.stdout.split()[0]) > (9 if sys.version_info >= (3, 14) else 10)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import ssl
-from http.client import RemoteDisconnected
+from http.client import BadStatusLine, HTTPException, IncompleteRead, RemoteDisconnected
 
 import pytest
 
@@ -39,18 +39,10 @@ def retried(cause: Exception) -> Exception:
     try:
         try:
             raise cause
-        except OSError:
+        except (OSError, HTTPException):
             raise RetryError(f"Max retries exceeded with url: /?OIDCToken={SECRET}")  # noqa: B904 - as the library does
     except RetryError as error:
         return error
-
-
-class IncompleteRead(OSError):
-    """Like that of http.client, which is no OSError."""
-
-
-class BadStatusLine(OSError):
-    """Like that of http.client, which is no OSError."""
 
 
 def tls_failure(reason: str) -> ssl.SSLError:
@@ -122,7 +114,7 @@ LONG_PATH = "/run/" + "secrets/" * 12 + "token"
         (retried(OSError(errno.ENETUNREACH, "x")), "sts.x: there is no route to that network", "network"),
         (retried(OSError(errno.EMFILE, "x")), "this process has too many files open", "ulimit -n"),
         (retried(RemoteDisconnected("x")), "it closed the connection before the response", "network"),
-        (retried(IncompleteRead(SECRET)), "in the middle of the response", "network"),
+        (retried(IncompleteRead(SECRET.encode())), "in the middle of the response", "network"),
         (retried(BadStatusLine(SECRET)), "its response is not valid HTTP", "network"),
         (retried(tls_failure("WRONG_VERSION_NUMBER")), "TLS handshake: it does not speak TLS", "network"),
         (retried(tls_failure(SECRET)), "TLS handshake: it failed", "network"),
