@@ -110,6 +110,7 @@ def test_other_texts_of_a_search_are_usual() -> None:
         # Expected plays need days 2, 3 and 8 to 10 too.
         ("days_ago: [0, 1]", "settle: {after: 95h}", []),
         ("days_ago: [0, 1]", "settle: {after: 0s}", []),
+        ("days_ago: [1]", "settle: {after: 12h}", []),
         ("days_ago: [0, 1, 4]", "settle: {after: 4d}", []),
         (
             "days_ago: [0, 1]",

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.core.model import Dimensions, Freshness, Measure, MediaRecord, Ranking, Top
+from exporter.core.media_details import AccountMetadata, MediaDetails
+from exporter.core.model import Dimensions, Freshness, Measure, MediaRecord, PlayRow, Ranking, Top
 from exporter.status import media as module
 from exporter.status.expectations import Expectations
 from exporter.status.filters import Filters
@@ -222,6 +223,17 @@ def test_a_media_that_left_a_top_query_with_no_plays_is_shown_by_it() -> None:
     views = media(observed(*days, queries=(top,)), Filters(query="top", media_sort="lost"))
 
     assert [(view.media_id, view.plays, view.expected) for view in views] == [("gone", 0, 90), ("other", 50, 40)]
+
+
+@pytest.mark.parametrize(("given", "shown"), [("Spring gala", "Spring gala"), (" \u3000", None), (None, None)])
+def test_the_title_that_a_search_found_is_shown_of_a_video_without_one(given: str | None, shown: str | None) -> None:
+    untitled = {"a": MediaRecord(PlayRow("a", plays=5), Freshness(NOW, settled=True))}
+    status = observed(replace(known(1, {}), records=untitled))
+    metadata = {"main": AccountMetadata(details={"a": MediaDetails("a", title=given)})}
+
+    (view,) = media(replace(status, snapshot=replace(status.snapshot, metadata=metadata)), Filters())
+
+    assert view.title == shown
 
 
 def test_another_day_has_no_expected_plays() -> None:

@@ -23,7 +23,7 @@ from exporter.storage.migrations import MIGRATIONS
 from tests.storage.examples import DAY_SECONDS, TODAY, YESTERDAY, StorageFile, any_slices, by_slice, some
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
 @settings(max_examples=20)
@@ -352,12 +352,21 @@ async def test_a_file_system_that_does_not_respond_delays_no_poll(storage_file: 
 
 
 async def test_a_file_system_that_does_not_respond_delays_no_exit(storage_file: StorageFile) -> None:
+    limits = []
+
+    async def wait(work: Iterable[asyncio.Future[object]], **limit: float) -> object:
+        limits.append(limit["timeout"])
+        return await original(work, timeout=limit["timeout"])
+
+    original = asyncio.wait
     with capture_logs() as logs, ExitStack() as stack:
         async with storage_file.opened() as storage:
             stack.enter_context(hanging("write"))
             await storage.save([some(1, day=YESTERDAY)])
             await storage.save([some(2, day=TODAY)])
+            stack.enter_context(pytest.MonkeyPatch.context()).setattr(asyncio, "wait", wait)
 
+    assert limits == [0.05], "the exit waits once, not for each step"
     assert [entry["event"] for entry in logs] == ["storage failing", "unsaved data at exit"]
     assert logs[1]["slices"] == 2
 
