@@ -370,20 +370,23 @@ def test_an_account_that_sinks_for_two_weeks_fires_after_four_days(version: str,
     check_firing(version, tmp_path, steady_account, {"18d": [], "24d": []}, interval="6h", order=ORDER)
 
 
+@pytest.mark.parametrize("days_ago", [1, 2])
 @pytest.mark.parametrize(
-    ("metric", "values", "alert"),
+    ("metric", "values", "week_before", "alert"),
     [
-        ("media_plays_per_viewer", {"1": "5x20 2x20", "8": "2x50"}, "MediaViewersDropped"),
-        ("media_play_duration_per_viewer_seconds", {"1": "20x20 90x20", "8": "90x50"}, "MediaWatchTimeDropped"),
+        ("media_plays_per_viewer", "5x20 2x20", "2x50", "MediaViewersDropped"),
+        ("media_play_duration_per_viewer_seconds", "20x20 90x20", "90x50", "MediaWatchTimeDropped"),
     ],
 )
 def test_viewers_and_watch_time_are_watched_where_plays_held_and_once_their_threshold_is_set(
-    version: str, metric: str, values: dict[str, str], alert: str, tmp_path: Path
+    version: str, metric: str, values: str, week_before: str, alert: str, days_ago: int, tmp_path: Path
 ) -> None:
-    series = slice_date() | steady(5) | media("m", "950x50", "1000x50") | media("gone", "0x50", "1000x50")
-    for days_ago, text in values.items():
-        series |= {name(metric, {**ALL, "media_id": m, "days_ago": days_ago}, "e:9985"): text for m in ("m", "gone")}
-        series |= {name("slice_settled", {**ALL, "days_ago": days_ago}, "e:9985"): "1x50"}
+    """Of the last settled day, which is yesterday or, at night, the day before; other days say nothing."""
+    series = slice_date(f"{-days_ago * DAY - 8 * 3600}x50") | steady(5) | media("m", "950x50", "1000x50")
+    series |= media("gone", "0x50", "1000x50")
+    known = dict.fromkeys(range(11), "30x50") | {days_ago: values, days_ago + 7: week_before}
+    for day, text in known.items():
+        series |= {name(metric, {**ALL, "media_id": m, "days_ago": str(day)}, "e:9985"): text for m in ("m", "gone")}
     drops = [GONE.format("gone")]
     check_firing(version, tmp_path, series, {"10m": drops, "35m": drops})
     rules = []
