@@ -17,7 +17,7 @@ help: ## this list
 demo: $(VENV)/.runtime ## run simulator and exporter on loopback
 	$(BIN)/python -m exporter demo $(ARGS)
 
-test: $(VENV)/.dev ## the fast tests, nine of ten; or those of ARGS
+test: $(VENV)/.test ## the fast tests, nine of ten; or those of ARGS
 	$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),-m 'not slow' --numprocesses=auto --dist=worksteal)
 
 test-all: $(VENV)/.dev $(VENV)/.kubetools $(VENV)/.oldest-pip $(VENV)/.prometheus3 ## every test, with coverage; with REQUIRE_TOOLS=1 a missing tool is a failure
@@ -97,10 +97,11 @@ $(VENV)/.runtime: requirements/runtime.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/runtime.txt
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+# What lint, the slow tests and campaigns need besides takes as long to install as half of the fast tests to run.
+$(VENV)/.test $(VENV)/.dev: $(VENV)/.%: requirements/%.txt pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$*.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@touch $@ $(VENV)/.runtime
+	@touch $@ $(VENV)/.test $(VENV)/.runtime
 
 $(VENV)/.kubetools: requirements/kubetools.txt | $(VENV)/.dev
 	$(BIN)/python -m tests.deploy.kubetools $(VENV)/kubetools
@@ -119,7 +120,8 @@ lock: | $(VENV)/bin/python ## resolve the dependencies again, for every Python a
 	$(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet uv
 	$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --output-file requirements/runtime.txt
 	$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --extra roles --constraint requirements/runtime.txt --output-file requirements/roles.txt
-	$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --extra roles --group dev --constraint requirements/roles.txt --output-file requirements/dev.txt
+	$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --extra roles --group test --constraint requirements/roles.txt --output-file requirements/test.txt
+	$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --extra roles --group dev --constraint requirements/test.txt --output-file requirements/dev.txt
 	printf 'cyclonedx-bom\nhatchling\nsetuptools\n' | $(UV) pip compile $(LOCK_FLAGS) --constraint requirements/dev.txt --output-file requirements/build.txt -
 LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-strip-extras
 

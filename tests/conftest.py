@@ -1,4 +1,4 @@
-"""Settings of all tests: the markers `slow` and `tool`, tracebacks of hanging tasks, hypothesis without a deadline."""
+"""Settings of all tests: markers for slow ones and tools, tracebacks of hanging tasks, hypothesis without deadline."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import importlib
+import importlib.util
 import logging
 import os
 import shutil
@@ -150,15 +151,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         name = item.nodeid.removeprefix("tests/")
         if name.startswith(SLOW) and not name.startswith(NOT_SLOW):
             item.add_marker(pytest.mark.slow)
-        missing = [
-            mark.args[0]
-            for mark in item.iter_markers("tool")
-            if not shutil.which(mark.args[0], path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
-        ]
+        missing = _missing(item)
         if missing and not required:
-            item.add_marker(pytest.mark.skip(reason=f"needs {', '.join(missing)} (a Debian package)"))
+            item.add_marker(pytest.mark.skip(reason=f"needs {missing}"))
         elif missing:
             item.add_marker(pytest.mark.usefixtures("missing_tool"))
+
+
+def _missing(item: pytest.Item) -> str:
+    """The tools of a test that are not here, and where they are from."""
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    tools = [mark.args[0] for mark in item.iter_markers("tool")]
+    packages = [mark.args[0] for mark in item.iter_markers("package")]
+    return ", ".join(
+        [f"{name} (a Debian package)" for name in tools if not shutil.which(name, path=path)]
+        + [f"{name} (of requirements/dev.txt)" for name in packages if not importlib.util.find_spec(name)]
+    )
 
 
 def pytest_configure() -> None:
@@ -226,5 +234,4 @@ def pristine_logs() -> Iterator[None]:
 
 @pytest.fixture
 def missing_tool(request: pytest.FixtureRequest) -> None:
-    tools = ", ".join(mark.args[0] for mark in request.node.iter_markers("tool"))
-    pytest.fail(f"REQUIRE_TOOLS=1 and not all of these are installed: {tools}")
+    pytest.fail(f"REQUIRE_TOOLS=1 and missing: {_missing(request.node)}")

@@ -127,6 +127,7 @@ def test_lint_finds_nothing(case: str) -> None:
     assert "[WARNING]" not in ran.stdout
 
 
+@pytest.mark.package("kubernetes_validate")
 @pytest.mark.parametrize("version", KUBERNETES)
 @pytest.mark.parametrize("case", CASES)
 def test_every_document_is_what_kubernetes_knows(case: str, version: str) -> None:
@@ -741,6 +742,7 @@ EVERYTHING: Final = {
 }
 
 
+@pytest.mark.package("kubernetes_validate")
 @pytest.mark.parametrize("name", ["123", "1e3", "true", "null", "2026-11-27"])
 def test_a_name_that_yaml_would_take_for_something_else_is_a_text(name: str) -> None:
     """Of the release, the namespace, the objects, and of what is there already."""

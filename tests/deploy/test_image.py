@@ -175,6 +175,7 @@ def test_it_holds_the_program_compiled_and_nothing_else(image: Engine) -> None:
 
 
 @in_containers
+@pytest.mark.package("cyclonedx")
 def test_its_bill_of_materials_is_valid_and_names_what_is_in_it(image: Engine) -> None:
     # Importing them takes seconds, which would delay every other test.
     from cyclonedx.schema import SchemaVersion  # noqa: PLC0415

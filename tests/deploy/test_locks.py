@@ -19,7 +19,7 @@ from tests.deploy.locks import FOLDER, LINE
 if TYPE_CHECKING:
     from pathlib import Path
 
-LOCKS: Final = ("runtime", "roles", "dev", "build")
+LOCKS: Final = ("runtime", "roles", "test", "dev", "build")
 
 
 @pytest.fixture(scope="module")

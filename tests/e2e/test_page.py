@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]  # ships no types
-from playwright.async_api import async_playwright
 from starlette.applications import Starlette
 
 from exporter.core import play_dates
@@ -39,7 +37,7 @@ if TYPE_CHECKING:
     from exporter.status.model import StatusInput
     from tests.harness import Harness
 
-pytestmark = pytest.mark.tool("chromium")
+pytestmark = [pytest.mark.tool("chromium"), pytest.mark.package("playwright")]
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [
@@ -102,6 +100,8 @@ async def exporter(*faults: Fault, polls: int = 3, prefix: str = "") -> AsyncGen
 @contextlib.asynccontextmanager
 async def browser() -> AsyncGenerator[Browser]:
     """Debian's Chromium."""
+    from playwright.async_api import async_playwright  # noqa: PLC0415 - `make test` has none
+
     async with async_playwright() as playwright:
         chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield chromium
@@ -150,6 +150,9 @@ LOOKS = {
 
 async def inspected(chromium: Browser, url: str, look: str, picture: str) -> None:
     """Check a page: no finding of axe, no overflow, no request to another host, nothing blocked by the browser."""
+    # `make test` has none, and it ships no types.
+    from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]  # noqa: PLC0415
+
     async with tab(chromium, url, **LOOKS[look]) as opened:
         found = await Axe().run(opened.page)
         fits = await opened.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
