@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from exporter.core.expectation import expected_plays
+from exporter.core.expectation import expected_plays, usual_step
 from exporter.simulator.options import SimulatorOptions
 from tests.harness import CONFIGURATION, NOON, Clock, Harness, running_harness
 
@@ -30,6 +30,14 @@ def expected(harness: Harness, days_ago: int = 1) -> dict[str, float]:
     """The plays expected on a day, from the simulator's own numbers."""
     truth = {used: harness.truth(days_ago - 1 + used) for used in (2, 8, 9)}
     plays = {m: expected_plays({used: truth[used].get(m, 0) for used in truth}) for m in harness.truth(days_ago)}
+    return {media_id: number for media_id, number in plays.items() if number is not None}
+
+
+def expected_with_new_media(harness: Harness) -> dict[str, float]:
+    """The same, from the days that new media have, too."""
+    truth = {used: harness.truth(used) for used in (2, 3, 4, 8, 9)}
+    step = usual_step((plays, truth[8].get(media_id, 0)) for media_id, plays in truth[9].items())
+    plays = {m: expected_plays({used: truth[used].get(m, 0) for used in truth}, step) for m in harness.truth(1)}
     return {media_id: number for media_id, number in plays.items() if number is not None}
 
 
@@ -156,6 +164,19 @@ async def test_a_query_polled_once_a_day_has_expected_plays_every_day() -> None:
             assert found.keys() - harness.truth(2).keys() <= harness.truth(3).keys()
             assert (await settled(harness, "settled_plays_expected")).items() >= expected(harness, 2).items()
             harness.clock.at += DAY - 900
+
+
+async def test_from_the_second_day_on_new_media_have_expected_plays_after_a_restart_too(tmp_path: Path) -> None:
+    clock, of_new = Clock(), 0
+    for day in range(6):
+        async with running_harness(clock=clock, expected="true", storage=tmp_path / "vod.db") as harness:
+            await poll(harness)
+            found = await settled(harness, "settled_plays_expected")
+            plain, wanted = expected(harness), expected_with_new_media(harness)
+            assert found.items() >= (wanted if day else plain).items()
+            of_new += sum(wanted[media_id] > plain[media_id] for media_id in plain)
+        clock.at += DAY - 3 * 900
+    assert of_new > 5
 
 
 async def test_a_search_that_finds_nothing_does_not_hide_the_day_of_other_media() -> None:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import cache
 from operator import is_not
 from typing import TYPE_CHECKING, Final
 
 from exporter.core import play_dates
-from exporter.core.expectation import DAY_BEFORE, DAYS_USED, expected_plays
+from exporter.core.expectation import (
+    DAY_BEFORE,
+    DAY_BEFORE_THAT,
+    DAYS_OF_NEW,
+    DAYS_USED,
+    WEEK_BEFORE,
+    expected_plays,
+    is_new,
+    usual_step,
+)
 from exporter.core.fields import given_title
-from exporter.core.model import ByIds, Everything, Slice, Top
+from exporter.core.model import ByIds, Dimensions, Everything, Slice, Top
 from exporter.core.plan import has_expected_plays
 from exporter.core.publication import SettledDay, SettledPlays
 
@@ -17,10 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import date
 
-    from exporter.core.model import Dimensions, Media, MediaRecord, PlayRow, Query, Ranking, SliceData
+    from exporter.core.model import Media, MediaRecord, PlayRow, Query, Ranking, SliceData
 
 # The oldest day whose expectation does not need days that the service no longer returns.
 _OLDEST: Final = play_dates.OLDEST_DAYS_AGO + 1 - max(DAYS_USED)
+_EARLIER: Final = tuple(sorted({*DAYS_USED, *DAYS_OF_NEW}))
 
 
 def days_needed(ago: int) -> tuple[int, ...]:
@@ -64,25 +75,23 @@ class SettledDayFinder:
     def update(self, known: Mapping[Slice, SliceData]) -> None:
         """Find the day in this data."""
         for ago in range(1, _OLDEST + 1):
-            sources = self._settled(known, days_needed(ago))
-            if sources:
-                if not self._sources or any(map(is_not, sources, self._sources)):
-                    day = settled_day(sources[0], dict(zip(DAYS_USED, sources[1:], strict=True)), self.wants)
-                    self.day = self.day if day == self.day else day
-                    self.series = sum(row.series for row in day.rows.values())
-                    self._sources = sources
-                return
+            day, *needed = (self._settled(known, each) for each in days_needed(ago))
+            if day is None or None in needed:
+                continue
+            earlier = {used: data for used in _EARLIER if (data := self._settled(known, ago - 1 + used)) is not None}
+            sources = day, *earlier.values()
+            if len(sources) != len(self._sources) or any(map(is_not, sources, self._sources)):
+                found = settled_day(day, earlier, self.wants)
+                self.day = self.day if found == self.day else found
+                self.series = sum(row.series for row in found.rows.values())
+                self._sources = sources
+            return
         self.day, self.series, self._sources = None, 0, ()
 
-    def _settled(self, known: Mapping[Slice, SliceData], days_ago: Iterable[int]) -> tuple[SliceData, ...]:
-        """The data of these days; empty unless all of them are settled."""
-        found: list[SliceData] = []
-        for ago in days_ago:
-            data = known.get(self._slices[ago])
-            if data is None or not self._is_settled(data, known.get(self._slices[ago + 1])):
-                return ()
-            found.append(data)
-        return tuple(found)
+    def _settled(self, known: Mapping[Slice, SliceData], ago: int) -> SliceData | None:
+        """The data of a day; None unless it is settled."""
+        data = known.get(self._slices[ago])
+        return data if data is not None and self._is_settled(data, known.get(self._slices[ago + 1])) else None
 
     def _is_settled(self, data: SliceData, before: SliceData | None) -> bool:
         checked, checked_before, settled = self._checked.get(data.slice, (None, None, False))
@@ -95,21 +104,33 @@ class SettledDayFinder:
 def settled_day(day: SliceData, earlier: Mapping[int, SliceData], wants: Iterable[Media]) -> SettledDay:
     """The plays of the wanted media on a day and those expected from earlier days, by settled records only.
 
-    `earlier`: by the numbers of `expectation.DAYS_USED`. A video without a row is a zero if the day is complete for it
-    and it is wanted by its ID or plays are expected; otherwise it is left out.
+    `earlier`: by the numbers of `expectation.DAYS_USED`, and of `DAYS_OF_NEW` where they are known. A video without a
+    row is a zero if the day is complete for it and it is wanted by its ID or plays are expected; otherwise it is left
+    out.
     """
+    # Of new media only without filters: so low an expectation would hide what a filtered slice lost of the whole.
+    of_all = day.slice.dimensions == Dimensions()
+    usual = cache(lambda: _usual_step(earlier[DAY_BEFORE_THAT], earlier[WEEK_BEFORE]) if of_all else None)
     rows: dict[str, SettledPlays] = {}
     for want in wants:
         for media_id in _candidates(want, day, earlier[DAY_BEFORE]):
             plays = _plays(day, media_id)
             if plays is None or media_id in rows:
                 continue
-            expected = expected_plays({used: _plays(data, media_id) for used, data in earlier.items()})
+            before = {used: _plays(earlier[used], media_id) for used in DAYS_USED}
+            step = usual() if is_new(before) else None
+            if step:
+                before |= {used: _plays(earlier[used], media_id) for used in DAYS_OF_NEW if used in earlier}
+            expected = expected_plays(before, step)
             if expected or isinstance(want, ByIds) or _row(day, media_id) is not None:
                 newest = next(filter(None, (_row(data, media_id) for data in (day, *earlier.values()))), None)
                 title, duration = (given_title(newest.title), newest.media_duration) if newest else (None, None)
                 rows[media_id] = SettledPlays(plays, expected, title, duration)
     return SettledDay(day.slice, rows)
+
+
+def _usual_step(before: SliceData, after: SliceData) -> float | None:
+    return usual_step((_plays(before, media_id), _plays(after, media_id)) for media_id in before.records)
 
 
 def is_settled(data: SliceData, before: SliceData | None, wants: Iterable[Media]) -> bool:

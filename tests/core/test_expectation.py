@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.core.expectation import DAYS_KEPT, DAYS_USED, expected_plays, has_dropped, loss_order, lost_plays
+from exporter.core.expectation import (
+    DAYS_KEPT,
+    DAYS_OF_NEW,
+    DAYS_USED,
+    expected_plays,
+    has_dropped,
+    is_new,
+    loss_order,
+    lost_plays,
+    usual_step,
+)
 
 counts = st.integers(0, 2**53) | st.floats(0, 2**53)
 no_counts = st.sampled_from([None, math.nan, math.inf, -1, -0.5])
@@ -88,6 +98,80 @@ def test_more_plays_on_the_day_before_or_a_week_before_never_lower_the_expectati
         {2: before, 8: week + more, 9: step_from},
     ):
         assert (expected_plays(higher) or 0) >= (expected or 0)
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        ((900, 900, 900), 720),
+        ((900, 1000, 1000), 648),  # it keeps losing as many
+        ((800, 1000, 2000), 320),  # or as many as the day before that
+        ((1000, 500, 800), 250),  # a rise is not expected to stay
+        ((1000, 500, 100), 80),
+    ],
+)
+@pytest.mark.parametrize("week_before", [{}, {8: 0}, {8: None, 9: 0}, {8: 0, 9: 0}])
+def test_plays_of_a_new_video_are_expected_from_three_days_and_the_usual_step(
+    known: tuple[float, ...], expected: float, week_before: dict[int, float | None]
+) -> None:
+    plays = dict(zip(DAYS_OF_NEW, known, strict=True)) | week_before
+
+    assert is_new(plays)
+    assert expected_plays(plays, 0.8) == pytest.approx(expected)
+
+
+@given(
+    known=st.fixed_dictionaries(dict.fromkeys(DAYS_OF_NEW, counts.filter(bool))),
+    ago=st.sampled_from(DAYS_OF_NEW),
+    unknown=no_counts | st.just(0),
+    week=st.sampled_from([None, 0]),
+)
+def test_of_a_new_video_nothing_is_expected_unless_it_was_played_on_three_days(
+    known: dict[int, float | None], ago: int, unknown: float | None, week: float | None
+) -> None:
+    assert not expected_plays({**known, ago: unknown, 8: week}, 0.8)
+    assert not expected_plays({**known, 8: week}, None)
+
+
+@given(
+    known=st.fixed_dictionaries(dict.fromkeys(DAYS_OF_NEW, counts.filter(bool))),
+    step=st.floats(0, 1),
+    others=other_days,
+)
+def test_of_a_new_video_never_more_is_expected_than_it_had(
+    known: dict[int, float | None], step: float, others: dict[int, float | None]
+) -> None:
+    expected = expected_plays({**others, **known}, step)
+
+    assert 0 <= (expected or 0) <= min(count for count in known.values() if count)
+
+
+@given(before=counts.filter(bool), week=counts, step_from=counts, step=st.floats(0, 1), more=st.tuples(counts, counts))
+def test_the_usual_step_is_for_new_videos_only(
+    before: float, week: float, step_from: float, step: float, more: tuple[float, float]
+) -> None:
+    plays: dict[int, float | None] = {2: before, 3: more[0], 4: more[1], 8: week, 9: step_from}
+
+    if not is_new(plays):
+        assert expected_plays(plays, step) == expected_plays(plays)
+
+
+@pytest.mark.parametrize(
+    ("weekdays", "step"),
+    [
+        ([(100, 20), (100, 30), (100, 40), (50, 25), (1000, 900)], 0.4),
+        ([(100, 120)] * 5, 1),  # a rise is not expected
+        ([(100, 0)] * 5, 0),
+        ([(100, 20)] * 4, None),
+        ([(100, 20)] * 4 + [(49, 40)], None),
+        ([(100, 20)] * 4 + [(None, 40), (100, None), (math.nan, 40), (100, math.inf), (100, -1)], None),
+        ([], None),
+    ],
+)
+def test_the_usual_step_is_that_of_the_median_media(
+    weekdays: list[tuple[float | None, float | None]], step: float | None
+) -> None:
+    assert usual_step(weekdays) == step
 
 
 def test_the_days_kept_serve_yesterday_and_while_it_is_not_settled_the_day_before() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from exporter.core import play_dates
 from exporter.core.expectation import expected_plays
-from exporter.core.model import Freshness, MediaRecord, PlayRow, Query, Ranking, Slice, SliceData, Snapshot
+from exporter.core.model import Dimensions, Freshness, MediaRecord, PlayRow, Query, Ranking, Slice, SliceData, Snapshot
 from exporter.core.play_dates import Settlement
 from exporter.core.poll_report import PollResult
 from exporter.core.publication import Publication, PublicationRules, PublishedMedia, SettledDay, SettledPlays
@@ -91,6 +91,58 @@ def test_a_day_that_may_still_change_is_not_used(unsettled: int) -> None:
     slices[unsettled] = replace(slices[unsettled], listed=CHANGING)
 
     assert day_of(*slices) is None
+
+
+# A weekday on which an account usually has 80 % of the day before.
+OLD = {
+    1: dict.fromkeys("pqrst", 80),
+    2: dict.fromkeys("pqrst", 100),
+    8: dict.fromkeys("pqrst", 80),
+    9: dict.fromkeys("pqrst", 100),
+}
+NEW = {1: {"n": 3}, 2: {"n": 500}, 3: {"n": 1000}, 4: {"n": 1000}}
+
+
+def with_new_video(**changed: SliceData | None) -> dict[str, tuple[float, float | None]]:
+    days = {f"day{day}": known(day, OLD.get(day, {}) | NEW.get(day, {})) for day in (1, 2, 3, 4, 8, 9)}
+    return numbers(day_of(*(each for each in (days | changed).values() if each)))
+
+
+def test_a_new_video_is_expected_to_be_played_as_the_days_before_and_the_other_media_let_expect() -> None:
+    assert with_new_video() == dict.fromkeys("pqrst", (80, 80)) | {"n": (3, 200)}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"day4": None},
+        {"day4": known(4, {})},  # it was not there yet
+        {"day3": known(3, NEW[3], listed=CHANGING, records=CHANGING)},
+        {"day9": known(9, dict.fromkeys("pqrs", 100))},  # too few media for a usual step
+    ],
+)
+def test_without_a_day_of_it_or_a_usual_step_nothing_is_expected_of_a_new_video(
+    changed: dict[str, SliceData | None],
+) -> None:
+    assert with_new_video(**changed)["n"] == (3, 0)
+
+
+def test_of_a_new_video_nothing_is_expected_in_a_slice_with_filters() -> None:
+    android = Dimensions(os="Android")
+    slices = [known(day, OLD.get(day, {}) | NEW.get(day, {})) for day in (1, 2, 3, 4, 8, 9)]
+    filtered = [replace(data, slice=replace(data.slice, dimensions=android)) for data in slices]
+
+    assert numbers(day_of(*filtered, queries=[of(dimensions=(android,))]))["n"] == (3, 0)
+
+
+def test_an_earlier_day_that_settles_later_gives_a_new_video_its_expected_plays() -> None:
+    builder, rules = PublicationBuilder(), PublicationRules((of(),), 2 * DAY, 1000)
+    slices = {day: known(day, OLD.get(day, {}) | NEW.get(day, {})) for day in (1, 2, 3, 4, 8, 9)}
+    snapshot = Snapshot().updated([data for day, data in slices.items() if day != 4])
+    (before,) = builder.publish(snapshot, rules, NOON).settled_days
+    (after,) = builder.publish(snapshot.updated([slices[4]]), rules, NOON).settled_days
+
+    assert (before.rows["n"].expected, after.rows["n"].expected) == (0, 200)
 
 
 def test_until_yesterday_is_settled_the_day_before_is_the_last_settled_day() -> None:

@@ -159,7 +159,8 @@ def _against_expected() -> stat.Panel:
     about = About(
         "Against expected",
         "Plays of the last settled day against those expected: the fewer of what the day before and the same weekday "
-        "a week before let expect, so a usual day is at or above 0 %. New media count as plays without being expected.",
+        "a week before let expect, so a usual day is at or above 0 %. Media in their first days count as plays without "
+        "being expected.",
         "percentunit",
         _NO_DAY,
     )

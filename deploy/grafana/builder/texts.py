@@ -61,7 +61,7 @@ CHINESE: Final = {
     "Plays": "播放",
     "Plays of all published media on the last settled day.": "最近定稿日所有已发布媒体的播放数。",
     "Against expected": "与预期相比",
-    "Plays of the last settled day against those expected: the fewer of what the day before and the same weekday a week before let expect, so a usual day is at or above 0 %. New media count as plays without being expected.": "最近定稿日的播放数与预期相比：预期取前一天与一周前同一天所推算的较小者，平常的日子在 0 % 或以上。新媒体计入播放，但没有预期。",
+    "Plays of the last settled day against those expected: the fewer of what the day before and the same weekday a week before let expect, so a usual day is at or above 0 %. Media in their first days count as plays without being expected.": "最近定稿日的播放数与预期相比：预期取前一天与一周前同一天所推算的较小者，平常的日子在 0 % 或以上。最初几天的媒体计入播放，但没有预期。",
     "Lost plays": "损失的播放",
     "Expected plays - plays, added up over the media that have fewer than expected. Some are lost every day: what other media gained is not subtracted.": "低于预期的媒体的“预期 − 播放”之和。每天都会有一些损失：其他媒体的增长不抵扣。",
     "Dropped media": "掉量的媒体",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.core.model import Dimensions
 from tests.campaigns.drops import cost, page
-from tests.campaigns.drops.accounts import ALL, account_wide, healthy, of_media
+from tests.campaigns.drops.accounts import ALL, account_wide, healthy, of_media, of_new_media
 from tests.campaigns.drops.evaluation import evaluate, one_group
 from tests.campaigns.drops.scoring import Score, score
 from tests.deploy.promtool import FOLDER, ROOT
@@ -61,6 +61,7 @@ def accounts() -> dict[str, list[Account]]:
             for row, (kind, change, dimensions, days) in wide.items()
         },
         **{row: [of_media(kind, 20 + seed, change) for seed in _SEEDS] for row, (kind, change) in single.items()},
+        "a new video removed": [of_new_media("removal", 20 + seed, -1.0) for seed in _SEEDS],
     }
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
-from exporter.core.expectation import DAYS_USED, expected_plays
+from exporter.core.expectation import DAYS_OF_NEW, DAYS_USED, expected_plays, usual_step
 from exporter.core.model import Dimensions
 from exporter.simulator.calendar import start_of_day
 from exporter.simulator.dataset import Dataset
@@ -61,8 +61,9 @@ class Account:
         earliest = -max(DAYS_USED) + 1
         for dimensions in self.filters:
             plays = {number: _plays(dataset, self.day(number), dimensions) for number in range(earliest, self.days)}
+            steps = [_usual_step(dimensions, plays[number - 8], plays[number - 7]) for number in range(self.days)]
             for media_id in dataset.media_ids:
-                line = [_of_day(plays, number, media_id) for number in range(self.days)]
+                line = [_of_day(plays, number, media_id, steps[number]) for number in range(self.days)]
                 if any(each.plays is not None for each in line):
                     yield dimensions, media_id, line
 
@@ -72,9 +73,14 @@ def _plays(dataset: Dataset, day: date, dimensions: Dimensions) -> dict[str, int
     return {counts.media.media_id: counts.plays for counts in result}
 
 
-def _of_day(plays: Mapping[int, Mapping[str, int]], number: int, media_id: str) -> Settled:
+def _usual_step(dimensions: Dimensions, before: Mapping[str, int], after: Mapping[str, int]) -> float | None:
+    return usual_step((count, after.get(each, 0)) for each, count in before.items()) if dimensions == ALL else None
+
+
+def _of_day(plays: Mapping[int, Mapping[str, int]], number: int, media_id: str, step: float | None) -> Settled:
     """A query for all media shows those with plays on a day, and those that were expected to have some."""
-    expected = expected_plays({ago: plays[number + 1 - ago].get(media_id, 0) for ago in DAYS_USED})
+    earlier = {ago: plays[number + 1 - ago].get(media_id, 0) for ago in (*DAYS_USED, *DAYS_OF_NEW)}
+    expected = expected_plays(earlier, step)
     found = plays[number].get(media_id)
     if found is None and not (expected and media_id in plays[number - 1]):
         return Settled(None, None)
@@ -112,6 +118,21 @@ def of_media(kind: str, seed: int, change: float, *, media: int = 100, days: int
         for day, media_id in zip(days_of, _played_media(seed, media, first, days), strict=False)
     ]
     return Account(f"{kind}{change * 100:+.0f}-{seed}", seed, media, first, days, incidents=tuple(incidents[:count]))
+
+
+def of_new_media(kind: str, seed: int, change: float, *, media: int = 100, days: int = 14) -> Account:
+    """Incidents of single media in their first week that have 200 plays a day or more for three days, one a day."""
+    first = _first(seed)
+    dataset = Dataset(seed, media)
+    plays = {number: _plays(dataset, first + timedelta(days=number), ALL) for number in range(-9, days)}
+    incidents: dict[str, Incident] = {}
+    for number in range(2, days - 2):
+        for media_id in sorted(plays[number].keys() - incidents.keys()):
+            played = all(plays[number - ago].get(media_id, 0) >= 200 for ago in range(4))
+            if played and not any(plays[number - ago].get(media_id) for ago in (7, 8)):
+                incidents[media_id] = Incident(kind, change, first + timedelta(days=number), media_id=media_id)
+                break
+    return Account(f"new-{kind}{change * 100:+.0f}-{seed}", seed, media, first, days, incidents=(*incidents.values(),))
 
 
 def _played_media(seed: int, media: int, first: date, days: int) -> Sequence[str]:
