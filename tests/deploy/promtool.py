@@ -107,18 +107,21 @@ def check_firing(
     interval: str = "1m",
     order: Iterable[str] = (),
     within: str = "",
+    more: str = "",
+    only: str = "AliyunVod.*",
 ) -> None:
     """Check which alerts fire at which times, each as `Name label=value ...` with the labels that it has.
 
-    `within`: not at these times, but ever in so long before them.
+    `within`: not at these times, but ever in so long before them. `more`: another label that counts. `only`: of these
+    alerts.
     """
     by = "alertname, account, media_id, terminal_type, os, region, instance, query, severity, category, age_days"
-    firing_alerts = 'ALERTS{alertstate="firing"}'
+    firing_alerts = f'ALERTS{{alertstate="firing", alertname=~"{only}"}}'
     if within:
         firing_alerts = f"max_over_time({firing_alerts}[{within}])"
     cases = [
         {
-            "expr": f"group by ({by}) ({firing_alerts})",
+            "expr": f"group by ({by}, {more}) ({firing_alerts})",
             "eval_time": time,
             "exp_samples": [{"labels": _labels(alert), "value": 1} for alert in alerts],
         }

@@ -327,6 +327,32 @@ def test_a_night_changes_nothing(version: str, tmp_path: Path) -> None:
     check_firing(version, tmp_path, rare, night | {"595m": []}, interval="3m")
 
 
+@pytest.mark.parametrize(
+    ("media_at_0", "of", "expected"),
+    [(6, 6, 6000), (1, 1, 1000), (6, 10, 10000)],
+    ids=["everything", "one video", "most"],
+)
+def test_an_account_without_plays_is_told_with_what_was_expected(
+    version: str, media_at_0: int, of: int, expected: int, tmp_path: Path
+) -> None:
+    series = slice_date()
+    for number in range(of):
+        series |= media(f"s{number}", "1000x10 0x50" if number < media_at_0 else "1000x60", "1000x60")
+    told = f"{ACCOUNT} expected={expected}"
+    check_firing(version, tmp_path, series, {"14m": [told]}, more="expected", only="AliyunVodAccount.*")
+
+
+def test_an_exporter_without_data_that_takes_over_tells_no_day_again(version: str, tmp_path: Path) -> None:
+    """It begins with the day before the one that the other had told of, and is as far as that 30 minutes later."""
+    series = slice_date(f"{MONDAY}x10 {MONDAY + DAY}x18 stale")
+    series |= slice_date(f"_x29 {MONDAY}x29 {MONDAY + DAY}x50", "f:9985")
+    series |= dict.fromkeys(steady(6), "970x29 stale") | steady(6, "_x29 970x80", "_x29 1000x80", "f:9985")
+    series |= media("m", "100x10 970x18 stale", "1000x29 stale")
+    series |= media("m", "_x29 100x29 970x50", "_x29 1000x80", "f:9985")
+    firing: dict[str, list[str]] = {f"{minute}m": [] for minute in range(14, 90, 5)}
+    check_firing(version, tmp_path, series, firing | {"8m": [DROPPED.format("m")]})
+
+
 def test_a_failed_scrape_and_a_restart_end_no_alert(version: str, tmp_path: Path) -> None:
     gap = {
         key: f"{values.split('x')[0]}x20 stale _x6 {values.split('x')[0]}x20"
@@ -370,6 +396,27 @@ def test_an_account_that_sinks_for_two_weeks_fires_after_four_days(version: str,
     check_firing(version, tmp_path, steady_account, {"18d": [], "24d": []}, interval="6h", order=ORDER)
 
 
+def test_an_account_does_not_sink_because_media_are_no_longer_requested(version: str, tmp_path: Path) -> None:
+    """They had 60 % of the plays; one value in six hours."""
+    removed = dict.fromkeys(steady(6, at="f:9985"), "1000x80 stale")
+    series = slice_date("1x130") | removed
+    for number in range(4):
+        series |= media(f"kept{number}", "1000x130", "1000x130")
+    firing: dict[str, list[str]] = {f"{day}d": [] for day in range(15, 32)}
+    check_firing(version, tmp_path, series, firing, interval="6h", order=ORDER)
+
+
+def half(folder: Path) -> list[Path]:
+    """The rules with the thresholds that are off."""
+    rules = []
+    for file in promtool.RULES:
+        (copy := folder / file.name).write_text(
+            file.read_text(encoding="utf-8").replace("expr: vector(0)}", "expr: vector(0.5)}"), encoding="utf-8"
+        )
+        rules.append(copy)
+    return rules
+
+
 @pytest.mark.parametrize("days_ago", [1, 2])
 @pytest.mark.parametrize(
     ("metric", "values", "week_before", "alert"),
@@ -389,11 +436,28 @@ def test_viewers_and_watch_time_are_watched_where_plays_held_and_once_their_thre
         series |= {name(metric, {**ALL, "media_id": m, "days_ago": str(day)}, "e:9985"): text for m in ("m", "gone")}
     drops = [GONE.format("gone")]
     check_firing(version, tmp_path, series, {"10m": drops, "35m": drops})
-    rules = []
-    for file in promtool.RULES:
-        (copy := tmp_path / file.name).write_text(
-            file.read_text(encoding="utf-8").replace("expr: vector(0)}", "expr: vector(0.5)}"), encoding="utf-8"
-        )
-        rules.append(copy)
     sized = f"{alert} account=main media_id=m severity=warning"
-    check_firing(version, tmp_path, series, {"10m": [*drops, sized], "35m": drops}, rules=rules)
+    check_firing(version, tmp_path, series, {"10m": [*drops, sized], "35m": drops}, rules=half(tmp_path))
+
+
+def test_viewers_are_of_the_last_settled_day_until_the_first_scrape_after_midnight(
+    version: str, tmp_path: Path
+) -> None:
+    """A scrape every five minutes: until the first one of a day, its series are those of the day before."""
+    midnight, scrapes = 16 * 60, range(2, 16 * 60 + 30, 5)
+
+    def scraped(before: float, after: float) -> str:
+        values = {minute: before if minute < midnight else after for minute in scrapes}
+        return " ".join(str(values.get(minute, "_")) for minute in range(max(scrapes) + 1))
+
+    series = {
+        key: scraped(float(value), float(value))
+        for key, value in (slice_date(str(-DAY - 8 * 3600)) | media("m", "950", "1000")).items()
+    }
+    # The day before the last settled day had fewer viewers, and an alert of its own.
+    fewer = {2: (5, 2), 3: (2, 5)}
+    for day in range(1, 11):
+        labels = {**ALL, "media_id": "m", "days_ago": str(day)}
+        series |= {name("media_plays_per_viewer", labels, "e:9985"): scraped(*fewer.get(day, (2, 2)))}
+    firing: dict[str, list[str]] = {f"{midnight + minute}m": [] for minute in range(-6, 12)}
+    check_firing(version, tmp_path, series, firing, rules=half(tmp_path), only="AliyunVodMedia.*")

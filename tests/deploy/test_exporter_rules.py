@@ -66,6 +66,19 @@ def test_an_exporter_that_is_down(version: str, series: Series, firing: Firing, 
     check_firing(version, tmp_path, series, firing)
 
 
+def test_an_exporter_that_starts_again_and_again_is_down(version: str, tmp_path: Path) -> None:
+    """It answers one scrape of six."""
+    starts = " ".join(f"{1000 + 360 * number} stale _x3" for number in range(30))
+    series = up("1 0x4 " * 30) | {f"process_start_time_seconds{{{AT}}}": starts}
+    check_firing(version, tmp_path, series, {"15m": [], "1h": [WARNING], "2h30m": [WARNING]})
+
+
+def test_an_exporter_that_is_restarted_three_times_in_an_hour_is_not_down(version: str, tmp_path: Path) -> None:
+    """As while its configuration is changed."""
+    series = up("1x200") | {f"process_start_time_seconds{{{AT}}}": "1000x60 5000x9 6000x9 7000x100"}
+    check_firing(version, tmp_path, series, {f"{minute}m": [] for minute in range(60, 160, 5)})
+
+
 def test_an_exporter_that_is_down_for_half_a_day_is_critical(version: str, tmp_path: Path) -> None:
     critical = "ExporterDown instance=e:9985 severity=critical"
     firing: Firing = {"11h": [WARNING], "12h30m": [WARNING, critical], "14h": []}
@@ -161,36 +174,107 @@ def test_days_settle_some_polls_after_a_start(version: str, tmp_path: Path) -> N
     [
         (
             own("api_calls_remaining_today", "9x10 0x20 9x20", account="main"),
-            {"10m": [], "15m": ["BudgetSpent account=main instance=e:9985 severity=warning"], "35m": []},
+            {"10m": [], "15m": ["BudgetSpent account=main instance=e:9985 severity=warning"], "45m": []},
         ),
         (
             own("exporter_series_dropped", "0x10 7x20 0x20"),
-            {"10m": [], "25m": ["SeriesDropped instance=e:9985 severity=warning"], "35m": []},
+            {"10m": [], "25m": ["SeriesDropped instance=e:9985 severity=warning"], "45m": []},
         ),
         (own("exporter_storage_errors_total", "0x10 1x200"), {"15m": [], "1h": [], "3h": []}),
         (
             own("exporter_storage_errors_total", "0x10 1x10 2x300"),
             {"15m": [], "25m": ["StorageFailing instance=e:9985 severity=warning"], "4h": []},
         ),
+        # Nothing to subtract from three hours after a failed scrape.
+        (own("exporter_storage_errors_total", "0x5 5x200 stale 5x400"), {"3h20m": [], "6h26m": [], "6h30m": []}),
+        (
+            own("exporter_storage_errors_total", "50x200 0 1 2 3x100"),
+            {"3h20m": [], "3h25m": ["StorageFailing instance=e:9985 severity=warning"]},
+        ),
         (
             own("exporter_config_last_reload_successful", "1x10 0x20 1x20"),
-            {"12m": [], "20m": ["ConfigReloadFailed instance=e:9985 severity=warning"], "35m": []},
+            {"12m": [], "20m": ["ConfigReloadFailed instance=e:9985 severity=warning"], "45m": []},
         ),
         (
             own("slice_ready", "1x30 stale", account="ops", exported_account="main", days_ago="1"),
-            {"5m": [], "20m": ["LabelsShadowed instance=e:9985 severity=warning"], "40m": []},
+            {"5m": [], "20m": ["LabelsShadowed instance=e:9985 severity=warning"], "50m": []},
         ),
         (
             own("query_up", "1x30 stale", query="q", exported_query="main"),
-            {"5m": [], "20m": ["LabelsShadowed instance=e:9985 severity=warning"], "40m": []},
+            {"5m": [], "20m": ["LabelsShadowed instance=e:9985 severity=warning"], "50m": []},
         ),
         (
             own("api_errors_total", "0x30 stale", kind="vm", exported_kind="auth", account="main"),
-            {"5m": [], "20m": ["LabelsShadowed instance=e:9985 severity=warning"], "40m": []},
+            {"5m": [], "20m": ["LabelsShadowed instance=e:9985 severity=warning"], "50m": []},
         ),
         (own("slice_ready", "1x30", account="main", days_ago="1") | own("query_up", "1x30", query="q"), {"20m": []}),
     ],
-    ids=["budget", "series", "one failed write", "writes fail", "reload", "account", "query", "kind", "honored"],
+    ids=[
+        "budget",
+        "series",
+        "one failed write",
+        "writes fail",
+        "old errors",
+        "fails after a restart",
+        "reload",
+        "account",
+        "query",
+        "kind",
+        "honored",
+    ],
 )
 def test_what_is_wrong_with_the_exporter(version: str, series: Series, firing: Firing, tmp_path: Path) -> None:
     check_firing(version, tmp_path, series, firing)
+
+
+FILTERS: Final = {"account": "main", "terminal_type": "all", "os": "all", "region": "all"}
+
+
+@pytest.mark.parametrize(
+    ("series", "alert"),
+    [
+        (
+            {
+                "query_last_success_timestamp_seconds": "0",
+                "query_up": "0",
+                "query_next_poll_timestamp_seconds": "99999",
+            },
+            FAILING,
+        ),
+        ({"slice_settled": "0"}, "DayNotSettled account=main severity=warning"),
+        ({"api_calls_remaining_today": "0"}, "BudgetSpent account=main instance=e:9985 severity=warning"),
+        ({"exporter_series_dropped": "7"}, "SeriesDropped instance=e:9985 severity=warning"),
+        ({"exporter_config_last_reload_successful": "0"}, "ConfigReloadFailed instance=e:9985 severity=warning"),
+        ({"slice_ready": "1"}, "LabelsShadowed instance=e:9985 severity=warning"),
+    ],
+    ids=lambda given: given.split()[0] if isinstance(given, str) else "",
+)
+def test_a_failed_scrape_ends_no_alert(version: str, series: dict[str, str], alert: str, tmp_path: Path) -> None:
+    """Its end would be sent, and the alert again."""
+    labels = {
+        "query": {"query": "q"},
+        "slice_settled": {**FILTERS, "days_ago": "2"},
+        "slice_ready": {"exported_account": "main", "days_ago": "1"},
+        "api": {"account": "main"},
+    }
+    given = LOADED
+    for metric, value in series.items():
+        of = next((pairs for name, pairs in labels.items() if metric.startswith(name)), {})
+        given = given | own(metric, f"{value}x250 stale {value}x60", **of)
+    check_firing(version, tmp_path, given, {f"{minute}m": [alert] for minute in (250, 251, 252, 256, 262, 290)})
+
+
+def test_a_day_that_is_polled_once_a_day_is_not_late_until_its_threshold(version: str, tmp_path: Path) -> None:
+    """Until 10:00 the last settled day is the one before the day before yesterday; the clock begins at 08:00 UTC+8."""
+    rules = []
+    for file in promtool.RULES:
+        text = file.read_text(encoding="utf-8")
+        threshold = "aliyun_vod:day_settled_time_seconds:threshold', expr: vector("
+        (copy := tmp_path / file.name).write_text(text.replace(f"{threshold}15", f"{threshold}36"), encoding="utf-8")
+        rules.append(copy)
+    series = LOADED | own("slice_settled", "0x290", **FILTERS, days_ago="1")
+    series |= own("slice_settled", "1x190 0x120 1x100", **FILTERS, days_ago="2")
+    late: Firing = {"20h": [], "25h40m": []}
+    check_firing(version, tmp_path, series, late, rules=rules, interval="5m", order=ORDER)
+    late = {"20h": ["DayNotSettled account=main severity=warning"]}
+    check_firing(version, tmp_path, series, late, interval="5m", order=ORDER)
