@@ -332,18 +332,18 @@ def test_a_night_changes_nothing(version: str, tmp_path: Path) -> None:
     [(6, 6, 6000), (1, 1, 1000), (6, 10, 10000)],
     ids=["everything", "one video", "most"],
 )
-def test_an_account_without_plays_is_told_with_what_was_expected(
+def test_an_account_without_plays_alerts_with_what_was_expected(
     version: str, media_at_0: int, of: int, expected: int, tmp_path: Path
 ) -> None:
     series = slice_date()
     for number in range(of):
         series |= media(f"s{number}", "1000x10 0x50" if number < media_at_0 else "1000x60", "1000x60")
-    told = f"{ACCOUNT} expected={expected}"
-    check_firing(version, tmp_path, series, {"14m": [told]}, more="expected", only="AliyunVodAccount.*")
+    alert = f"{ACCOUNT} expected={expected}"
+    check_firing(version, tmp_path, series, {"14m": [alert]}, more="expected", only="AliyunVodAccount.*")
 
 
 def test_an_exporter_without_data_that_takes_over_tells_no_day_again(version: str, tmp_path: Path) -> None:
-    """It begins with the day before the one that the other had told of, and is as far as that 30 minutes later."""
+    """It begins with the day before the one that the other had reported, and is as far as that 30 minutes later."""
     series = slice_date(f"{MONDAY}x10 {MONDAY + DAY}x18 stale")
     series |= slice_date(f"_x29 {MONDAY}x29 {MONDAY + DAY}x50", "f:9985")
     series |= dict.fromkeys(steady(6), "970x29 stale") | steady(6, "_x29 970x80", "_x29 1000x80", "f:9985")
