@@ -396,6 +396,14 @@ def test_an_account_that_sinks_for_two_weeks_fires_after_four_days(version: str,
     check_firing(version, tmp_path, steady_account, {"18d": [], "24d": []}, interval="6h", order=ORDER)
 
 
+def test_the_end_of_a_rise_is_no_sinking(version: str, tmp_path: Path) -> None:
+    """Twenty days of three times as many plays; one value in six hours."""
+    for before, firing in ((1000, []), (None, ["AccountPlaysSinking account=main severity=warning"])):
+        values = f"{before}x59 3000x79 1000x60" if before else "_x59 3000x79 1000x60"
+        series = slice_date("1x200") | steady(6, values, values)
+        check_firing(version, tmp_path, series, {"34d": [], "41d": firing}, interval="6h", order=ORDER)
+
+
 def test_an_account_does_not_sink_because_media_are_no_longer_requested(version: str, tmp_path: Path) -> None:
     """They had 60 % of the plays; one value in six hours."""
     removed = dict.fromkeys(steady(6, at="f:9985"), "1000x80 stale")
