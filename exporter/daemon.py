@@ -100,6 +100,7 @@ class Daemon:
         self._unknown_media = UnknownMediaReport(telemetry)
         self._unknown_media.set_queries(self.queries, poller.snapshot.slices.values())
         self._series_counts = (0, 0)
+        self._last_save: asyncio.Future[None] | None = None
         telemetry.config_loaded(self._started_at)
 
     @property
@@ -144,7 +145,12 @@ class Daemon:
             report = PollReport(query, ended_at - self._poll_timeout, ended_at, (), PollResult.FAILURE)
             _log.error("poll timed out", query=query.name, after_seconds=self._poll_timeout)
         self.states.poll_ended(report)
-        await self._exposition.refresh()
+        try:
+            await self._exposition.refresh()
+        except asyncio.CancelledError:
+            # A scrape may have shown it: it has to survive a restart. The store is not waited for.
+            self._last_save = asyncio.ensure_future(self.persist(report))
+            raise
         self.states.add(report)
         self._unknown_media.update(report, self._polled(report))
         await self.persist(report)
