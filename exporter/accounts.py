@@ -122,6 +122,11 @@ class Accounts:
         for name, account in self._in_use.items():
             account.separate_limits.needed = needed.get(name, 0)
 
+    def report_remaining(self) -> None:
+        """Report how many calls each account has left today; call it when a day has begun."""
+        for account in self._in_use.values():
+            account.limits.report_remaining()
+
     async def keys_changed(self, account: str) -> bool:
         """Whether a file with the account's keys has changed since the keys were used or this was last called."""
         used = self._in_use.get(account)

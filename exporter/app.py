@@ -156,7 +156,14 @@ async def assemble(
             snapshot=Snapshot().updated(await storage.load(_oldest_play_date(runtime.now()))) if storage else None,
         )
         daemon = Daemon(
-            replica, poller, telemetry, runtime.now, store=storage, discovery=discovery, player_views=player.views
+            replica,
+            poller,
+            telemetry,
+            runtime.now,
+            store=storage,
+            discovery=discovery,
+            player_views=player.views,
+            report_remaining=accounts.report_remaining,
         )
         yield daemon, accounts, player
 

@@ -72,6 +72,7 @@ class Daemon:
         discovery: MediaDiscovery,
         store: SliceStore | None = None,
         player_views: Callable[[], Sequence[PlayerView]] = tuple,
+        report_remaining: Callable[[], None] = lambda: None,
         poll_timeout: float = POLL_TIMEOUT_SECONDS,
     ) -> None:
         self.poller = poller
@@ -80,11 +81,12 @@ class Daemon:
         self._store = store
         self._media_discovery = discovery
         self._player_views = player_views
+        self._report_remaining = report_remaining
         self._poll_timeout = poll_timeout
         self.states = QueryStates(telemetry, replica.queries, self._restored(replica.queries))
         self._started_at = now()
         self._exposition: ExpositionCache[GzipPayload] = ExpositionCache(
-            Renderer().render, replica.rules, snapshot=lambda: poller.snapshot, published=self._count_series, now=now
+            Renderer().render, replica.rules, snapshot=lambda: poller.snapshot, published=self._published, now=now
         )
         self.discovery = DiscoveryUpdates(
             replica,
@@ -98,6 +100,7 @@ class Daemon:
         self._unknown_media = UnknownMediaReport(telemetry)
         self._unknown_media.set_queries(self.queries, poller.snapshot.slices.values())
         self._series_counts = (0, 0)
+        self._last_save: asyncio.Future[None] | None = None
         telemetry.config_loaded(self._started_at)
 
     @property
@@ -142,7 +145,12 @@ class Daemon:
             report = PollReport(query, ended_at - self._poll_timeout, ended_at, (), PollResult.FAILURE)
             _log.error("poll timed out", query=query.name, after_seconds=self._poll_timeout)
         self.states.poll_ended(report)
-        await self._exposition.refresh()
+        try:
+            await self._exposition.refresh()
+        except asyncio.CancelledError:
+            # A scrape may have shown it: it has to survive a restart. The store is not waited for.
+            self._last_save = asyncio.ensure_future(self.persist(report))
+            raise
         self.states.add(report)
         self._unknown_media.update(report, self._polled(report))
         await self.persist(report)
@@ -220,7 +228,9 @@ class Daemon:
     def _restored(self, queries: Iterable[Query]) -> frozenset[str]:
         return plan.known_queries(queries, self.poller.snapshot.slices, self._now())
 
-    def _count_series(self, series: int, dropped: int) -> None:
+    def _published(self, series: int, dropped: int) -> None:
+        """Count the series of a new publication, and the calls that are left: a day may have begun."""
+        self._report_remaining()
         self.telemetry.published(series, dropped)
         if dropped and dropped != self._series_counts[1]:
             _log.warning(

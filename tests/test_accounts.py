@@ -39,6 +39,16 @@ async def keys(account: AccountSettings) -> CredentialSource:
     return EnvCredentials({})
 
 
+async def test_the_calls_left_are_those_of_the_new_day_from_midnight_on() -> None:
+    text = CONFIGURATION.replace("concurrency: 8", "concurrency: 8, calls_per_day: 5")
+    async with running_harness(text=text) as harness:
+        await harness.poll()
+        assert list((await harness.series("calls_remaining")).values()) == [4]
+
+        harness.clock.at += 12 * 3600
+        assert list((await harness.series("calls_remaining")).values()) == [5]
+
+
 async def test_one_account_with_a_wrong_key_neither_slows_nor_stops_another() -> None:
     calls: dict[str, int] = {}
     both = CONFIGURATION.replace("queries:\n", BAD).replace("name: q,", "name: q, account: main,")

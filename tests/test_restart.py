@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,21 @@ async def test_everything_is_served_at_once_and_it_is_ready(tmp_path: Path) -> N
         assert harness.exporter.pending_queries() == []
         assert await exposed(harness) == before
         assert not harness.simulator.request_log.calls
+
+
+async def test_what_a_poll_has_published_when_it_is_cancelled_is_stored(tmp_path: Path) -> None:
+    clock = Clock()
+    async with running_harness(clock=clock, storage=tmp_path / "vod.db") as harness:
+        poll = asyncio.ensure_future(harness.exporter.poll(harness.exporter.queries[0]))
+        while not harness.exporter.poller.snapshot.slices:
+            await asyncio.sleep(0)
+        poll.cancel()
+        await asyncio.wait({poll})
+        assert poll.cancelled()
+        before = await exposed(harness)
+
+    async with running_harness(clock=clock, storage=tmp_path / "vod.db") as harness:
+        assert before == await exposed(harness) != []
 
 
 async def test_a_query_that_storage_knows_nothing_of_is_awaited(tmp_path: Path) -> None:

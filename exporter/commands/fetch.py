@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import time
 from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ from exporter.commands.loop_signals import run_interruptible
 from exporter.commands.lost_plays import largest_losses, settled_plays, why_not_compared
 from exporter.commands.slice_results import SliceResult, describe_problem, describe_results, results_by_slice
 from exporter.config.loader import load
+from exporter.core import play_dates
 from exporter.core.fields import NUMBERS, zero_row
 from exporter.core.poll_report import PollResult
 from exporter.discovery.failure_log import search_name
@@ -85,11 +85,16 @@ class _FetchResult:
 
 
 async def _fetch(config: Config, environ: Mapping[str, str], console: Console, output: str) -> _FetchResult:
-    async with app.assemble_daemon(config, app.Runtime(environ)) as exporter:
+    runtime = app.Runtime(environ)
+    async with app.assemble_daemon(config, runtime) as exporter:
         with shown(console) as progress:
+            began = runtime.now()
             await poll_all(exporter, progress)
+            if play_dates.today(runtime.now()) != play_dates.today(began):
+                # What was yesterday is another day now, which may not have been polled yet.
+                await poll_all(exporter, progress)
             await exporter.discovery.refresh_all_metadata()
-        now, reports, publication = time.time(), exporter.reports(), exporter.publication()
+        now, reports, publication = runtime.now(), exporter.reports(), exporter.publication()
         ended = results_by_slice(reports, publication, now)
         problems = exporter.discovery.problems()
         # Without the media of its search, a query is not polled: the problem says why.

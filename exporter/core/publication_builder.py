@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from exporter.core import play_dates
 from exporter.core.media_info import MediaInfoIndex
@@ -17,6 +17,8 @@ from exporter.core.settled_days import SettledDayFinder, wants_by_filters
 if TYPE_CHECKING:
     from exporter.core.model import Dimensions, Media, PlayRow, Ranking, Slice, SliceData, Snapshot
     from exporter.core.publication import PublicationRules
+
+_NOTHING: Final = ByIds(frozenset())
 
 
 def publish(snapshot: Snapshot, rules: PublicationRules, now: float) -> Publication:
@@ -110,7 +112,7 @@ class _SliceView:
     """What queries want of one slice, as published at one instant.
 
     * `published`: None if all of it is stale. `series`: the number of its media series.
-    * `expires`: when the first published record becomes stale.
+    * `expires`: when the first published record becomes stale. `_oldest`: when the first of them was observed.
 
     Rows equal to those of the view `before` are the same object.
     """
@@ -124,18 +126,20 @@ class _SliceView:
         self._now = now
         self._until = play_dates.next_midnight(now)
         self.series = 0
-        self.expires = float("inf")
+        self.expires = self._oldest = float("inf")
         self.rows: dict[str, PlayRow | None] = {}
-        settled = bool(wants)
+        # A search that has found nothing, or has not run yet, wants nothing: that is not final.
+        settled = any(want != _NOTHING for want in wants)
         for want in wants:
             all_settled = self._show_all(want)
             settled = settled and all_settled
+        oldest = self._oldest if self.rows else 0.0
         fresh = bool(self.rows) or self._not_stale(Freshness(data.last_response_at, settled=settled))
         if before is not None and before.rows == self.rows:
             self.rows, self.series = before.rows, before.series
         else:
             self.series = sum(map(row_series, self.rows.values()))
-        self.published = self._shown(before, settled=settled) if fresh else None
+        self.published = self._shown(before, oldest, settled=settled) if fresh else None
 
     def is_current(self, data: SliceData, wants: tuple[Media, ...], stale_after: float, now: float) -> bool:
         """Whether a new view would be the same."""
@@ -146,10 +150,12 @@ class _SliceView:
             and self._wants == wants
         )
 
-    def _shown(self, before: _SliceView | None, *, settled: bool) -> PublishedSlice:
+    def _shown(self, before: _SliceView | None, oldest: float, *, settled: bool) -> PublishedSlice:
+        """The slice with its total, unless polls by ID have read all rows since: then it may be that of hours ago."""
         data = self._data
         ago = play_dates.days_ago(self._now, data.slice.play_date)
-        total = data.total if self._not_stale(Freshness(data.total_at, settled=settled)) else None
+        is_current = data.total_at >= oldest and self._not_stale(Freshness(data.total_at, settled=settled))
+        total = data.total if is_current else None
         shown = PublishedSlice(data.slice, ago, self.rows, total, data.updated_at, settled, data.ready)
         return before.published if before is not None and before.published == shown else shown
 
@@ -189,11 +195,11 @@ class _SliceView:
         return ranking.media_ids if ranking is not None and self._not_stale(ranking.freshness) else ()
 
     def _not_stale(self, freshness: Freshness) -> bool:
-        """Whether something is settled or not stale yet; records when it becomes stale."""
+        """Whether something is settled or not stale yet; records when it becomes stale, and the oldest time."""
         stale_at = freshness.observed_at + self._stale_after
-        if freshness.settled:
-            return True
-        if stale_at <= self._now:
-            return False
-        self.expires = min(self.expires, stale_at)
+        if not freshness.settled:
+            if stale_at <= self._now:
+                return False
+            self.expires = min(self.expires, stale_at)
+        self._oldest = min(self._oldest, freshness.observed_at)
         return True

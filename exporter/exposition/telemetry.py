@@ -64,7 +64,7 @@ class Telemetry:
         self._accounts: frozenset[str] = frozenset()
         self._actions: frozenset[tuple[str, str]] = frozenset()
         self._queries: frozenset[str] = frozenset()
-        self._searches: frozenset[tuple[str, str]] = frozenset()
+        self._searches: Mapping[tuple[str, str], object] = {}
         self._metadata_accounts: frozenset[str] = frozenset()
 
         self._requests = families.add(Counter, "aliyun_vod_api_requests_total")
@@ -126,12 +126,19 @@ class Telemetry:
             self._start_query(query)
         self._accounts, self._actions, self._queries = names, actions, queries
 
-    def set_discovery(self, *, searches: Iterable[tuple[str, str]], metadata: Iterable[str]) -> None:
-        """Apply the account and query of each search, and the accounts that export metadata; others lose series."""
-        searches, metadata = frozenset(searches), frozenset(metadata)
-        for account, query in self._searches - searches:
+    def set_discovery(self, *, searches: Mapping[tuple[str, str], object], metadata: Iterable[str]) -> None:
+        """Apply the search of each account and query, and the accounts that export metadata; others lose series.
+
+        What a search has found is not what another one of the same query will find.
+        """
+        searches, metadata = dict(searches), frozenset(metadata)
+        for account, query in self._searches.keys() - searches.keys():
             self.families.remove_everywhere(account=account, query=query)
-        for account, query in sorted(searches - self._searches):
+        for (account, query), search in self._searches.items():
+            if searches.get((account, query), search) != search:
+                for family in (self._discovered_media, self._discovery_success):
+                    self.families.remove(family, account=account, query=query)
+        for account, query in sorted(searches.keys() - self._searches.keys()):
             for change in DISCOVERY_CHANGES:
                 self.families.series(self._discovery_changes, account, query, change)
         for account in self._metadata_accounts - metadata:

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from exporter.core.play_dates import OLDEST_DAYS_AGO
+from exporter.core import play_dates
 from exporter.errors import StartError, shown
 from exporter.storage import codec
 from exporter.storage.file import (
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _BUSY_SECONDS: Final = 2.0
 _HEADER_QUERY: Final = "SELECT slice_id, seal, facts, account, terminal_type, os, region, play_date FROM slice"
-_MONTH: Final = timedelta(OLDEST_DAYS_AGO)
+_MONTH: Final = timedelta(play_dates.OLDEST_DAYS_AGO)
 _OF_ANOTHER: Final = "belongs to another database, or to another copy of this one"
 
 
@@ -177,11 +177,15 @@ def load(connection: sqlite3.Connection, oldest: date) -> tuple[SliceData, ...]:
 def totals_before(connection: sqlite3.Connection, before: date) -> Mapping[tuple[str, Dimensions], int]:
     """By account and dimensions the number of media with plays, as of the newest stored day before `before`.
 
-    A day that has not ended has fewer media. Raises sqlite3.Error, CorruptStorage.
+    A day that had not ended when they were counted has more. Raises sqlite3.Error, CorruptStorage.
     """
     by_day = sorted((header.data for _, header in heads(connection)), key=lambda data: data.slice.play_date)
-    ended = (data for data in by_day if data.slice.play_date < before)
+    ended = (data for data in by_day if data.slice.play_date < before and data.total_at >= _end(data.slice.play_date))
     return {(data.slice.account, data.slice.dimensions): data.total for data in ended if data.total is not None}
+
+
+def _end(play_date: date) -> float:
+    return play_dates.start(play_date + timedelta(days=1))
 
 
 @contextlib.contextmanager

@@ -173,7 +173,7 @@ class AccountLimits:
         if concurrency != self.concurrency:
             self.concurrency, self._slots = concurrency, asyncio.Semaphore(concurrency)
         self._report_rate()
-        self._report_remaining()
+        self.report_remaining()
 
     @asynccontextmanager
     async def acquire(self, action: str) -> AsyncIterator[Permit]:
@@ -181,7 +181,7 @@ class AccountLimits:
 
         A request that is sent must be counted with `spend`; a permit may stay unused.
         """
-        self._report_remaining()  # a day may have begun
+        self.report_remaining()  # a day may have begun
         self._quota.check()
         granted: Permit | None = None
         while True:
@@ -202,7 +202,7 @@ class AccountLimits:
     def spend(self) -> None:
         """Count a call that is about to be sent; raises QuotaExceeded."""
         self._quota.spend()
-        self._report_remaining()
+        self.report_remaining()
 
     def on_success(self, action: str, permit: Permit) -> None:
         """The request of that action with that permit succeeded."""
@@ -231,7 +231,8 @@ class AccountLimits:
         self._throttled_actions[action] = limiter
         return limiter
 
-    def _report_remaining(self) -> None:
+    def report_remaining(self) -> None:
+        """Report how many calls are left today if that has changed: by a call, or because a day has begun."""
         remaining = self._quota.remaining
         if remaining != self._reported_remaining:
             self._reported_remaining = remaining

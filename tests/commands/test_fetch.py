@@ -1,19 +1,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
+from exporter.app import Runtime
 from exporter.cli import main
 from exporter.commands.fetch import most_played, poll_all, table
 from exporter.simulator.faults import Fault
 from exporter.simulator.options import Conditions, SimulatorOptions
-from tests.harness import Clock, running_harness, simulated
+from tests.harness import NOON, Clock, running_harness, simulated
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from exporter.simulator.request_log import LoggedCall
 
 # A search in which nothing can be found yet, and a query beside it.
 SEARCH = """
@@ -22,6 +27,12 @@ accounts:
 queries:
   - {name: courses, media: {search: {category: [nowhere]}}}
   - {name: popular, media: {top: 2}, days_ago: 2}
+"""
+YESTERDAY = """
+accounts:
+  - {name: main, endpoint: "ENDPOINT", credentials: {access_key_id: simulator, access_key_secret: simulator-secret}}
+queries:
+  - {name: q, media: all, days_ago: [1], expected: false}
 """
 ROW = {
     "account": "main",
@@ -135,6 +146,28 @@ async def test_while_nothing_ends_it_says_what_was_tried() -> None:
     assert progress.lines[0] == "polling 1 query"
     assert progress.lines[-1].startswith("polled q: success, 1 slice in ")
     assert progress.lines[-1].endswith(" s +1")
+
+
+async def test_at_midnight_the_day_that_is_wanted_now_is_fetched_as_well(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(NOON + 12 * 3600 - 1)
+    monkeypatch.setattr("exporter.app.Runtime", partial(Runtime, now=clock.now, sleep=clock.sleep))
+    async with simulated(SimulatorOptions(media=3), clock) as (simulator, url):
+        answered = simulator.request_log.add
+
+        def add(call: LoggedCall) -> None:
+            answered(call)
+            clock.at = max(clock.at, NOON + 12 * 3600)
+
+        monkeypatch.setattr(simulator.request_log, "add", add)
+        (tmp_path / "config.yaml").write_text(YESTERDAY.replace("ENDPOINT", url))
+        arguments = ["fetch", f"--config.file={tmp_path}/config.yaml", "--output=json"]
+        assert await asyncio.to_thread(main, arguments, {}) == 0
+
+    fetched = json.loads(capsys.readouterr().out)
+    assert {(row["play_date"], row["days_ago"]) for row in fetched["rows"]} == {("2024-03-24", 1)}
+    assert [(each["play_date"], each["state"]) for each in fetched["slices"]] == [("2024-03-24", "rows")]
 
 
 async def test_a_search_that_fails_is_the_reason_and_not_a_timeout(

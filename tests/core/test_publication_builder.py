@@ -349,16 +349,39 @@ def test_settled_media_stay_when_the_rest_of_the_slice_is_stale() -> None:
     assert publication.valid_until == play_dates.next_midnight(NOON + 19 * DAY)
 
 
-def test_the_total_becomes_stale_independently() -> None:
+def test_a_total_that_is_older_than_all_rows_is_not_published() -> None:
+    """Polls by ID tell no total: a settled day would keep the one of its first hours for ever."""
+    first = SliceObservation(NOON - 20 * HOUR, {"a": row("a", 3), "b": row("b", 1)}, total=7)
+    by_id = [replace(each, total=None) for each in settling(rows={"a": row("a", 9), "b": None})]
+    configured = query(ids("a", "b"), days_ago=(0, 1))
+
+    (before,) = publication_of(merged(slice_of(), first), queries=(configured,), now=NOON - 19 * HOUR).slices
+    (after,) = publication_of(merged(slice_of(), first, *by_id), queries=(configured,), now=NOON + 3 * HOUR).slices
+
+    assert (before.total, before.settled) == (7, False)
+    assert (plays(after), after.total, after.settled) == ({"a": 9, "b": None}, None, True)
+
+
+def test_the_total_is_published_as_long_as_a_row_of_its_time() -> None:
     data = merged(
-        slice_of(), SliceObservation(NOON - DAY, listed=True, total=7), SliceObservation(NOON, {"a": row("a", 3)})
+        slice_of(),
+        SliceObservation(NOON - DAY, {"b": row("b", 4)}, total=7),
+        SliceObservation(NOON, {"a": row("a", 3)}),
     )
-    configured = query(ids("a"), days_ago=(1, 2))
+    configured = query(ids("a", "b"), days_ago=(1, 2))
 
     (before,), (after,) = (publication_of(data, queries=(configured,), now=NOON + DAY - ago).slices for ago in (1, 0))
 
     assert (before.total, after.total) == (7, None)
-    assert plays(before) == plays(after) == {"a": 3}
+    assert (plays(before), plays(after)) == ({"a": 3, "b": 4}, {"a": 3})
+
+
+def test_a_search_that_has_found_nothing_does_not_settle_a_day() -> None:
+    data = merged(slice_of(TODAY), SliceObservation(NOON, {"a": row("a", 3)}))
+
+    (published,) = publication_of(data, queries=(query(ids(), days_ago=(0,)),)).slices
+
+    assert (dict(published.rows), published.settled) == ({}, False)
 
 
 def test_rows_of_everything_become_stale_one_by_one() -> None:

@@ -154,7 +154,7 @@ def full_telemetry() -> Telemetry:
     telemetry.poll_ended("headline", "success", seconds=1.5, ended_at=1711100000.5, up=True)
     telemetry.next_poll("headline", 1711100900.0)
     telemetry.unknown_media("headline", 2)
-    telemetry.set_discovery(searches=[("main", "headline")], metadata=["main"])
+    telemetry.set_discovery(searches={("main", "headline"): "a search"}, metadata=["main"])
     telemetry.discovered("main", "headline", 20, 1711100000.5, complete=True)
     telemetry.discovery_changed("main", "headline", "new", 20)
     telemetry.metadata_refreshed("main", 1711100000.5)

@@ -181,6 +181,23 @@ def test_a_value_that_becomes_unknown_loses_its_series() -> None:
     assert ours(telemetry, about="aliyun_vod_api_calls_remaining") == []
 
 
+def test_what_another_search_found_is_not_shown_for_the_one_that_replaces_it() -> None:
+    telemetry = new_telemetry()
+    key = "main", "headline"
+    telemetry.set_discovery(searches={key: "courses"}, metadata=())
+    telemetry.discovered(*key, 42, 1.0, complete=True)
+    telemetry.discovery_changed(*key, "new", 42)
+    found = ours(telemetry, about="aliyun_vod_query_discover")
+
+    telemetry.set_discovery(searches={key: "courses"}, metadata=())
+    assert ours(telemetry, about="aliyun_vod_query_discover") == found
+
+    telemetry.set_discovery(searches={key: "films"}, metadata=())
+    counted = [line for line in found if "_changes_total" in line]
+    assert ours(telemetry, about="aliyun_vod_query_discover") == counted
+    assert (len(found), len(counted)) == (4, 2)
+
+
 def test_a_rejected_configuration_keeps_the_time_of_the_accepted_one() -> None:
     telemetry = new_telemetry()
     telemetry.config_loaded(100.0)

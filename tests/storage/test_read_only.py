@@ -15,14 +15,15 @@ from exporter.core.model import Dimensions
 from exporter.errors import StartError
 from exporter.storage.migrations import MIGRATIONS
 from exporter.storage.read_only import Examined, examine
-from tests.storage.examples import TODAY, YESTERDAY, StorageFile, files, mounted, some, unwritable_folder
+from tests.storage.examples import NOON, TODAY, YESTERDAY, StorageFile, files, mounted, some, unwritable_folder
 from tests.storage.stored import read_slices, read_totals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from pathlib import Path
 
-WEB = Dimensions("Web")
+WEB, IOS = Dimensions("Web"), Dimensions(os="iOS")
+DAY = 86_400.0
 
 
 async def test_the_total_of_the_newest_day_that_has_one_is_read(storage_file: StorageFile) -> None:
@@ -30,13 +31,19 @@ async def test_the_total_of_the_newest_day_that_has_one_is_read(storage_file: St
         some(rows=2, day=YESTERDAY),
         some(rows=9, day=date(2024, 3, 1)),
         replace(some(day=TODAY), total=None),
-        some(rows=4, day=TODAY, dimensions=WEB),
-        replace(some(dimensions=Dimensions(os="iOS")), total=None),
+        some(rows=4, day=TODAY, dimensions=WEB, at=NOON + DAY),
+        replace(some(dimensions=Dimensions(os="Android")), total=None),
+        some(rows=5, day=date(2024, 3, 2), dimensions=IOS),
+        some(rows=1, dimensions=IOS, at=NOON - DAY),  # counted while the day lasted
     )
 
-    assert read_totals(storage_file.path, date.max) == {("main", Dimensions()): 2, ("main", WEB): 4}
-    assert read_totals(storage_file.path, TODAY) == {("main", Dimensions()): 2}
-    assert read_totals(storage_file.path, YESTERDAY) == {("main", Dimensions()): 9}
+    assert read_totals(storage_file.path, date.max) == {
+        ("main", Dimensions()): 2,
+        ("main", WEB): 4,
+        ("main", IOS): 5,
+    }
+    assert read_totals(storage_file.path, TODAY) == {("main", Dimensions()): 2, ("main", IOS): 5}
+    assert read_totals(storage_file.path, date(2024, 3, 2)) == {("main", Dimensions()): 9}
 
 
 async def test_a_file_is_read_while_a_daemon_writes_it_and_afterwards(storage_file: StorageFile) -> None:
