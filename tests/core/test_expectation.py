@@ -108,6 +108,7 @@ def test_more_plays_on_the_day_before_or_a_week_before_never_lower_the_expectati
         ((800, 1000, 2000), 320),  # or as many as the day before that
         ((1000, 500, 800), 250),  # a rise is not expected to stay
         ((1000, 500, 100), 80),
+        ((1, 1, 1), 0.8),
     ],
 )
 @pytest.mark.parametrize("week_before", [{}, {8: 0}, {8: None, 9: 0}, {8: 0, 9: 0}])
@@ -144,6 +145,14 @@ def test_of_a_new_video_never_more_is_expected_than_it_had(
     expected = expected_plays({**others, **known}, step)
 
     assert 0 <= (expected or 0) <= min(count for count in known.values() if count)
+
+
+@pytest.mark.parametrize("week_before", [{8: 10}, {8: 10, 9: 0}, {8: 0, 9: 10}, {9: 10}])
+def test_a_video_that_was_played_a_week_before_is_not_new(week_before: dict[int, float | None]) -> None:
+    plays = dict.fromkeys(DAYS_OF_NEW, 1000) | week_before
+
+    assert not is_new(plays)
+    assert expected_plays(plays, 0.8) == expected_plays(plays)
 
 
 @given(before=counts.filter(bool), week=counts, step_from=counts, step=st.floats(0, 1), more=st.tuples(counts, counts))
