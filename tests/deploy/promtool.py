@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -95,6 +96,21 @@ def promtool(version: str, *arguments: str | Path) -> None:
         ran = subprocess.run(command, capture_output=True, text=True, check=False)
     if ran.returncode:
         pytest.fail(ran.stdout + ran.stderr)
+
+
+def with_thresholds(folder: Path, **values: str) -> list[Path]:
+    """Copies of the rules with other numbers, as an operator would change them."""
+    copies, changed = [], 0
+    for file in RULES:
+        text = file.read_text(encoding="utf-8")
+        for name, value in values.items():
+            pattern = rf"('aliyun_vod:{name}:threshold', expr: vector)\(.*\)}}"
+            text, count = re.subn(pattern, rf"\1({value})}}", text)
+            changed += count
+        (copy := folder / file.name).write_text(text, encoding="utf-8")
+        copies.append(copy)
+    assert changed == len(values)
+    return copies
 
 
 def check_firing(

@@ -10,7 +10,7 @@ import yaml
 
 from exporter.core.expectation import DAYS_USED, expected_plays
 from tests.deploy import promtool
-from tests.deploy.promtool import check_firing
+from tests.deploy.promtool import check_firing, with_thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -414,17 +414,6 @@ def test_an_account_does_not_sink_because_media_are_no_longer_requested(version:
     check_firing(version, tmp_path, series, firing, interval="6h", order=ORDER)
 
 
-def half(folder: Path) -> list[Path]:
-    """The rules with the thresholds that are off."""
-    rules = []
-    for file in promtool.RULES:
-        (copy := folder / file.name).write_text(
-            file.read_text(encoding="utf-8").replace("expr: vector(0)}", "expr: vector(0.5)}"), encoding="utf-8"
-        )
-        rules.append(copy)
-    return rules
-
-
 @pytest.mark.parametrize("days_ago", [1, 2])
 @pytest.mark.parametrize(
     ("metric", "values", "week_before", "alert"),
@@ -445,7 +434,8 @@ def test_viewers_and_watch_time_are_watched_where_plays_held_and_once_their_thre
     drops = [GONE.format("gone")]
     check_firing(version, tmp_path, series, {"10m": drops, "35m": drops})
     sized = f"{alert} account=main media_id=m severity=warning"
-    check_firing(version, tmp_path, series, {"10m": [*drops, sized], "35m": drops}, rules=half(tmp_path))
+    rules = with_thresholds(tmp_path, media_viewers_ratio="0.5", media_watch_time_ratio="0.5")
+    check_firing(version, tmp_path, series, {"10m": [*drops, sized], "35m": drops}, rules=rules)
 
 
 def test_viewers_are_of_the_last_settled_day_until_the_first_scrape_after_midnight(
@@ -468,4 +458,5 @@ def test_viewers_are_of_the_last_settled_day_until_the_first_scrape_after_midnig
         labels = {**ALL, "media_id": "m", "days_ago": str(day)}
         series |= {name("media_plays_per_viewer", labels, "e:9985"): scraped(*fewer.get(day, (2, 2)))}
     firing: dict[str, list[str]] = {f"{midnight + minute}m": [] for minute in range(-6, 12)}
-    check_firing(version, tmp_path, series, firing, rules=half(tmp_path), only="AliyunVodMedia.*")
+    rules = with_thresholds(tmp_path, media_viewers_ratio="0.5")
+    check_firing(version, tmp_path, series, firing, rules=rules, only="AliyunVodMedia.*")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.deploy import promtool
-from tests.deploy.promtool import check_firing
+from tests.deploy.promtool import check_firing, with_thresholds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,14 +86,7 @@ def test_an_exporter_that_is_down_for_half_a_day_is_critical(version: str, tmp_p
 
 
 def test_a_lost_one_of_two_exporters_is_missed(version: str, tmp_path: Path) -> None:
-    rules = []
-    for file in promtool.RULES:
-        text = file.read_text(encoding="utf-8")
-        (copy := tmp_path / file.name).write_text(
-            text.replace("exporters:threshold', expr: vector(1)", "exporters:threshold', expr: vector(2)"),
-            encoding="utf-8",
-        )
-        rules.append(copy)
+    rules = with_thresholds(tmp_path, exporters="2")
     series = up("1x60") | up("1x5 stale _x30 1x20", "f:9985")
     firing: Firing = {"5m": [], "30m": ["ExporterDown severity=warning"], "45m": []}
     check_firing(version, tmp_path, series, firing, rules=rules)
@@ -241,6 +234,7 @@ FILTERS: Final = {"account": "main", "terminal_type": "all", "os": "all", "regio
             },
             FAILING,
         ),
+        ({"exporter_storage_errors_total": "0 5"}, "StorageFailing instance=e:9985 severity=warning"),
         ({"slice_settled": "0"}, "DayNotSettled account=main severity=warning"),
         ({"api_calls_remaining_today": "0"}, "BudgetSpent account=main instance=e:9985 severity=warning"),
         ({"exporter_series_dropped": "7"}, "SeriesDropped instance=e:9985 severity=warning"),
@@ -260,18 +254,14 @@ def test_a_failed_scrape_ends_no_alert(version: str, series: dict[str, str], ale
     given = LOADED
     for metric, value in series.items():
         of = next((pairs for name, pairs in labels.items() if metric.startswith(name)), {})
-        given = given | own(metric, f"{value}x250 stale {value}x60", **of)
+        first, last = value.split()[0], value.split()[-1]
+        given = given | own(metric, f"{first}x199 {last}x50 stale {last}x60", **of)
     check_firing(version, tmp_path, given, {f"{minute}m": [alert] for minute in (250, 251, 252, 256, 262, 290)})
 
 
 def test_a_day_that_is_polled_once_a_day_is_not_late_until_its_threshold(version: str, tmp_path: Path) -> None:
     """Until 10:00 the last settled day is the one before the day before yesterday; the clock begins at 08:00 UTC+8."""
-    rules = []
-    for file in promtool.RULES:
-        text = file.read_text(encoding="utf-8")
-        threshold = "aliyun_vod:day_settled_time_seconds:threshold', expr: vector("
-        (copy := tmp_path / file.name).write_text(text.replace(f"{threshold}15", f"{threshold}36"), encoding="utf-8")
-        rules.append(copy)
+    rules = with_thresholds(tmp_path, day_settled_time_seconds="36 * 3600")
     series = LOADED | own("slice_settled", "0x290", **FILTERS, days_ago="1")
     series |= own("slice_settled", "1x190 0x120 1x100", **FILTERS, days_ago="2")
     late: Firing = {"20h": [], "25h40m": []}

@@ -121,7 +121,7 @@ def of_media(kind: str, seed: int, change: float, *, media: int = 100, days: int
 
 
 def of_new_media(kind: str, seed: int, change: float, *, media: int = 100, days: int = 14) -> Account:
-    """Incidents of single media in their first week that have 200 plays a day or more for three days, one a day."""
+    """Incidents of single media in their first week, with 200 plays or more on that day and three before; one a day."""
     first = _first(seed)
     dataset = Dataset(seed, media)
     plays = {number: _plays(dataset, first + timedelta(days=number), ALL) for number in range(-9, days)}
