@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, get_args
 
 from exporter.commands import flag_values, flags
-from exporter.documents import durations
 from exporter.simulator.access_keys import SIMULATOR_ACCESS_KEY_ID, SIMULATOR_ACCESS_KEY_SECRET
 from exporter.simulator.throttle import WaitHeader
 
@@ -77,7 +76,7 @@ def add(parser: Parser) -> None:
     )
     argument(
         "--latency",
-        type=flag_values.checked(durations.parse),
+        type=flag_values.duration,
         default="0s",
         metavar="DURATION",
         help="delay before each response",

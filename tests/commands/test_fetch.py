@@ -10,7 +10,8 @@ import pytest
 
 from exporter.app import Runtime
 from exporter.cli import main
-from exporter.commands.fetch import most_played, poll_all, table
+from exporter.commands.fetch import poll_all
+from exporter.commands.play_table import most_played, table
 from exporter.simulator.faults import Fault
 from exporter.simulator.options import Conditions, SimulatorOptions
 from tests.harness import NOON, Clock, running_harness, simulated

@@ -1,0 +1,114 @@
+"""The published plays as rows, one for each video of each slice, and as a table for terminals."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from exporter import stdio
+from exporter.commands.slice_results import filter_labels
+from exporter.core.fields import NUMBERS, zero_row
+from exporter.exposition.catalog import PLAY_BY_FIELD
+from exporter.safe_text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from exporter.core.publication import Publication, PublishedMetadata
+
+_FIELDS: Final = tuple(PLAY_BY_FIELD)
+_NUMBERS: Final = (*_FIELDS, "expected", "lost")
+_NEVER_SEEN: Final = "never seen: no title known"
+_SECONDS: Final = tuple(field.attribute for field in NUMBERS if field.seconds)
+# Width of a table that is not written to a terminal: wide enough that nothing is cut off.
+_UNLIMITED_WIDTH: Final = 10_000
+# A longer table is shortened: it is too long to read, and takes a minute to draw.
+_LONGEST_TABLE: Final = 1000
+_SLICE: Final = ("account", "play_date", "terminal_type", "os", "region")
+
+
+def play_rows(publication: Publication) -> Iterator[dict[str, Any]]:
+    """One row for each video of each slice, the most played first; zeros without plays, None for unknown values."""
+    titles = {(media.account, media.media_id): media.title for media in publication.media}
+    metadata = {(each.account, each.media_id): each for each in publication.metadata}
+    for published in publication.slices:
+        slice_, filters = published.slice, filter_labels(published.slice.dimensions)
+        values_of = {media_id: row or zero_row(media_id) for media_id, row in published.rows.items()}
+        for media_id, values in sorted(values_of.items(), key=lambda entry: (-(entry[1].plays or 0), entry[0])):
+            yield {
+                "account": slice_.account,
+                "play_date": slice_.play_date.isoformat(),
+                "days_ago": published.days_ago,
+                **filters,
+                "media_id": media_id,
+                "title": titles.get((slice_.account, media_id)),
+                **(_metadata(metadata.get((slice_.account, media_id))) if metadata else {}),
+                **{field: getattr(values, field) for field in _FIELDS},
+            }
+
+
+def _metadata(known: PublishedMetadata | None) -> dict[str, Any]:
+    """The published metadata of a video; None and an empty list for what is not known."""
+    labels = dict(known.labels) if known is not None else {}
+    created_at = known.created_at if known is not None else None
+    return {
+        "category": labels.get("category") or None,
+        "tags": list(known.tags) if known is not None else [],
+        "created": None if created_at is None else f"{datetime.fromtimestamp(created_at, UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "deleted": known is not None and known.deleted,
+    }
+
+
+def most_played(rows: Sequence[Mapping[str, Any]]) -> tuple[Sequence[Mapping[str, Any]], str]:
+    """The rows of the table, and a line on those left out: of many rows, the most played media of each slice."""
+    if len(rows) <= _LONGEST_TABLE:
+        return rows, ""
+    slices = [list(group) for _, group in groupby(rows, key=lambda row: [row[name] for name in _SLICE])]
+    count = max(1, _LONGEST_TABLE // len(slices))
+    shown = [row for group in slices for row in group[:count]]
+    return (
+        shown,
+        f"Most played media of each slice: at most {count} are shown. --output=json has all {len(rows)} rows.\n",
+    )
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The rows under column headings, times in seconds; empty if there are no rows."""
+    if not rows:
+        return ""
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for name in rows[0]:
+        heading = f"{name}_seconds" if name in _SECONDS else name
+        drawn.add_column(heading, justify="right" if name in _NUMBERS else "left", no_wrap=True)
+    for row in rows:
+        drawn.add_row(*(Text(_cell(value)) for value in row.values()))
+    console = Console(file=sys.stdout, highlight=False)
+    if not sys.stdout.isatty():  # FORCE_COLOR does not make a pipe a terminal
+        console.width = _UNLIMITED_WIDTH
+    with console.capture() as capture:
+        console.print(drawn)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+
+
+def with_titles(rows: Iterable[Mapping[str, Any]], unknown: Collection[tuple[str, str]]) -> list[dict[str, Any]]:
+    """The rows, with a remark as title of media that no response has ever contained: their IDs may be mistyped."""
+    return [
+        {**row, "title": _NEVER_SEEN if (row["account"], row["media_id"]) in unknown else row["title"]} for row in rows
+    ]
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, list):
+        value = ", ".join(value)
+    return "" if value is None or value is False else terminal_line(str(value))
+
+
+def terminal_line(text: str) -> str:
+    """A text as one printable line, escaped for stdout's encoding before rich measures its width."""
+    return stdio.as_encoded(sys.stdout, printable(text))
