@@ -114,9 +114,9 @@ def _read(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Config:
         problems += error.problems
     try:
         if arguments.web_config_file:
-            from exporter.web.access import live_config  # noqa: PLC0415 - imported only with --web.config.file
+            from exporter.web.access import policy  # noqa: PLC0415 - imported only with --web.config.file
 
-            live_config.load(arguments.web_config_file)
+            policy.load(arguments.web_config_file)
     except ConfigError as error:
         problems += error.problems
     if config is None or problems:

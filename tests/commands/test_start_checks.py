@@ -20,7 +20,7 @@ from exporter.config.loader import load, loads
 from exporter.errors import ConfigError, StartError
 from exporter.vod.credentials import resolve
 from exporter.vod.credentials.sources import EnvCredentials
-from exporter.web.access import live_config
+from exporter.web.access import policy
 from tests.storage.examples import StorageFile, some
 from tests.web import pki
 
@@ -76,7 +76,7 @@ class Situation:
             file = self.folder / "config.yaml"
             config = load(file, self.environ)
             if self.web:
-                list(live_config.permission_warnings(self.folder / self.web))
+                list(policy.permission_warnings(self.folder / self.web))
             await app.serve(
                 config,
                 app.Runtime(self.environ),
