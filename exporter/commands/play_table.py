@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime
 from itertools import groupby
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
@@ -18,7 +19,7 @@ from exporter.exposition.catalog import PLAY_BY_FIELD
 from exporter.safe_text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from exporter.core.publication import Publication, PublishedMetadata
 
@@ -31,6 +32,10 @@ _UNLIMITED_WIDTH: Final = 10_000
 # A longer table is shortened: it is too long to read, and takes a minute to draw.
 _LONGEST_TABLE: Final = 1000
 _SLICE: Final = ("account", "play_date", "terminal_type", "os", "region")
+_COMMON: Final = (*_SLICE, "days_ago")
+# Of a table for a narrow terminal: the longest line of a heading, and the least room for titles.
+_NARROW: Final = 8
+_SHORTEST_TITLE: Final = 20
 
 
 def play_rows(publication: Publication) -> Iterator[dict[str, Any]]:
@@ -78,22 +83,53 @@ def most_played(rows: Sequence[Mapping[str, Any]]) -> tuple[Sequence[Mapping[str
     )
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """The rows under column headings, times in seconds; empty if there are no rows."""
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows under column headings, times in seconds; empty if there are no rows.
+
+    For a terminal that is too narrow, what all rows have in common is a line above, headings have several lines, and
+    titles are shortened. Nothing else is: longer lines go on in the next one.
+    """
     if not rows:
         return ""
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
-    for name in rows[0]:
-        heading = f"{name}_seconds" if name in _SECONDS else name
-        drawn.add_column(heading, justify="right" if name in _NUMBERS else "left", no_wrap=True)
-    for row in rows:
-        drawn.add_row(*(Text(_cell(value)) for value in row.values()))
     console = Console(file=sys.stdout, highlight=False)
     if not sys.stdout.isatty():  # FORCE_COLOR does not make a pipe a terminal
         console.width = _UNLIMITED_WIDTH
+    above, drawn = "", _drawn(rows, _heading)
+    if _width(drawn, console) > console.width:
+        common = {
+            name: rows[0][name] for name in _COMMON if len({row.get(name) for row in rows}) == 1 and name in rows[0]
+        }
+        above = (
+            f"All rows: {', '.join(f'{name} {_cell(value)}' for name, value in common.items())}\n\n" if common else ""
+        )
+        different = [{name: value for name, value in row.items() if name not in common} for row in rows]
+        drawn = _drawn(different, lambda name: fill(_heading(name).replace("_", " "), _NARROW))
+        titles = drawn.columns[[*different[0]].index("title")]
+        titles.max_width = _SHORTEST_TITLE
+        width = _width(drawn, console)
+        titles.max_width += max(0, console.width - width)
+        console.width = max(console.width, width)
     with console.capture() as capture:
         console.print(drawn)
-    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+    return above + "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+
+
+def _drawn(rows: Sequence[Mapping[str, Any]], heading: Callable[[str], str]) -> Table:
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for name in rows[0]:
+        drawn.add_column(heading(name), justify="right" if name in _NUMBERS else "left", no_wrap=True)
+    for row in rows:
+        drawn.add_row(*(Text(_cell(value)) for value in row.values()))
+    return drawn
+
+
+def _heading(name: str) -> str:
+    return f"{name}_seconds" if name in _SECONDS else name
+
+
+def _width(drawn: Table, console: Console) -> int:
+    """The columns of a terminal in which nothing is cut off."""
+    return console.measure(drawn, options=console.options.update(width=_UNLIMITED_WIDTH)).maximum
 
 
 def with_titles(rows: Iterable[Mapping[str, Any]], unknown: Collection[tuple[str, str]]) -> list[dict[str, Any]]:

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import sys
 import time
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from rich.cells import cell_len
 
 from exporter.app import Runtime
 from exporter.cli import main
@@ -111,6 +114,27 @@ def test_a_long_title_is_not_cut(monkeypatch: pytest.MonkeyPatch, variables: dic
         monkeypatch.setenv(name, value)
 
     assert "x" * 500 in table([{**ROW, "title": "x" * 500}])
+
+
+@pytest.mark.parametrize(("columns", "longest"), [(60, 120), (120, 120), (130, 130), (1000, 259)])
+def test_a_narrow_terminal_shortens_titles_and_no_other_value(
+    monkeypatch: pytest.MonkeyPatch, columns: int, longest: int
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    for name, value in {"COLUMNS": str(columns), "TERM": "xterm", "NO_COLOR": "1"}.items():
+        monkeypatch.setenv(name, value)
+    rows = [{**ROW, "days_ago": ago, "play_date": f"2024-03-2{ago}", "title": "标题 " * 15} for ago in (1, 2)]
+
+    printed = re.sub(r"\x1b\[[0-9;]*m", "", table(rows))
+
+    assert max(map(cell_len, printed.splitlines())) <= longest
+    *_, first, last = printed.splitlines()
+    for ago, line in ((1, first), (2, last)):
+        shown = {str(value) for value in rows[ago - 1].values() if value is not None}
+        common = {"main", "all"} if columns < 1000 else set()
+        assert shown - common - {rows[0]["title"]} <= set(line.split())
+    assert ("All rows: account main, terminal_type all, os all, region all\n\n" in printed) == (columns < 1000)
+    assert ("…" in first) == (columns < 1000)
 
 
 class RecordedProgress:
