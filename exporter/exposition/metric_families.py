@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from exporter.exposition.encoded_collectors import EncodedCollectors, without_created
@@ -30,7 +29,7 @@ class MetricFamilies:
     * `monotonic`: a clock in seconds; what is `sampled` is collected at most once a second.
     """
 
-    def __init__(self, registry: CollectorRegistry, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, registry: CollectorRegistry, monotonic: Callable[[], float]) -> None:
         self._registry = registry
         self._labels: dict[MetricWrapperBase, frozenset[str]] = {}
         self._optional: set[MetricWrapperBase] = set()

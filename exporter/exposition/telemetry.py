@@ -39,8 +39,7 @@ class Telemetry:
     * `version`: the version of the exporter.
     * `accounts`: the actions that each configured account calls, with their error codes, which all start at 0.
     * `queries`: the configured names. `set_targets` replaces both.
-    * `registry`: where all metrics are registered, `process_*`, `python_info` and `python_gc_*` included.
-    * `monotonic`: a clock in seconds; these three groups are collected at most once a second.
+    * `monotonic`: a clock in seconds; `process_*`, `python_info` and `python_gc_*` are collected at most once a second.
     * `log_lines_dropped`: returns the log lines dropped since the start; called equally often.
     * `player_views`: returns the state of players; called equally often.
 
@@ -53,12 +52,11 @@ class Telemetry:
         version: str,
         accounts: Mapping[str, Actions],
         queries: Iterable[str],
-        registry: CollectorRegistry | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         log_lines_dropped: Callable[[], int] = lambda: 0,
         player_views: Callable[[], Sequence[PlayerView]] = tuple,
     ) -> None:
-        registry = CollectorRegistry() if registry is None else registry
+        registry = CollectorRegistry()
         self.families = families = MetricFamilies(registry, monotonic)
         self._codes = ErrorCodeLabels()
         self._accounts: frozenset[str] = frozenset()

@@ -4,7 +4,7 @@ import platform
 from typing import TYPE_CHECKING
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from exporter.errors import ErrorKind
@@ -284,13 +284,6 @@ def test_two_telemetries_do_not_share_a_registry() -> None:
     first, second = new_telemetry(), new_telemetry()
     first.request_sent("main", ACTION)
     assert 'aliyun_vod_api_requests_total{account="main",action="Ask"} 0.0' in ours(second)
-
-
-def test_the_registry_can_be_passed_in() -> None:
-    registry = CollectorRegistry()
-    telemetry = Telemetry(version="1", accounts={"main": CALLS}, queries=[], registry=registry)
-    telemetry.request_sent("main", ACTION)
-    assert registry.get_sample_value("aliyun_vod_api_requests_total", {"account": "main", "action": ACTION}) == 1.0
 
 
 def test_dropped_log_lines_are_read_when_collected() -> None:
