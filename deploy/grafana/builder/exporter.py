@@ -12,6 +12,7 @@ from deploy.grafana.builder.panels import (
     NONE_IS_GOOD,
     ONE_IS_GOOD,
     About,
+    coloured,
     dashed,
     graph,
     now,
@@ -19,7 +20,6 @@ from deploy.grafana.builder.panels import (
     per_bar,
     per_second,
     rows,
-    set_to,
     single,
     stacked,
 )
@@ -414,7 +414,7 @@ def _polls() -> timeseries.Panel:
 
     panel = stacked(graph(about, *map(ended, _RESULTS)))
     for target, name in zip("ABCD", _RESULTS.values(), strict=True):
-        panel.override_by_query(target, set_to(color={"mode": "fixed", "fixedColor": name}))
+        panel.override_by_query(target, coloured(name))
     return panel
 
 

@@ -16,15 +16,16 @@ from deploy.grafana.builder.panels import (
     OF_ALL,
     SOURCE,
     About,
+    coloured,
     dashed,
     graph,
     now,
     over_time,
     rows,
-    set_to,
     single,
 )
 from deploy.grafana.builder.promql import (
+    CHOSEN,
     DIMENSIONS,
     EXPECTED_OF_MOVED,
     EXPECTED_PLAYS,
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from grafana_foundation_sdk.models.dashboard import Dashboard
 
 _ACCOUNT: Final = 'account=~"$account"'
-_CHOSEN: Final = View(_ACCOUNT, ", ".join(f'{name}="${name}"' for name in DIMENSIONS))
+_CHOSEN: Final = View(_ACCOUNT, CHOSEN)
 _ROWS: Final = 15
 _SLICES: Final = 20
 
@@ -207,7 +208,7 @@ def _yesterday() -> stat.Panel:
         .text_mode(BigValueTextMode.VALUE_AND_NAME)
         .text(common.VizTextDisplayOptions().title_size(12).value_size(22))
         .color_mode(BigValueColorMode.VALUE)
-        .override_by_query("B", set_to(color={"mode": "fixed", "fixedColor": "orange"}))
+        .override_by_query("B", coloured("orange"))
     )
 
 
@@ -235,7 +236,7 @@ def _losers() -> table.Panel:
         _NO_MEDIA_DAY,
     )
     of_all = f"{_LOST} / on (account) group_left () sum by (account) ({_CHOSEN.recorded(SUM_OF_LOST)})"
-    expected = f"{_CHOSEN.recorded(EXPECTED_OF_MOVED)}"
+    expected = _CHOSEN.recorded(EXPECTED_OF_MOVED)
     return table_of(
         about,
         (

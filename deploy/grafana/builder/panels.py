@@ -246,10 +246,11 @@ def set_to(**properties: object) -> list[DynamicConfigValue]:
     return [DynamicConfigValue(name.replace("__", "."), value) for name, value in properties.items()]
 
 
-def dashed(colour_name: str) -> list[DynamicConfigValue]:
-    """A line to compare with."""
-    return set_to(
-        custom__lineStyle={"fill": "dash", "dash": [6, 6]},
-        custom__fillOpacity=0,
-        color={"mode": "fixed", "fixedColor": colour_name},
-    )
+def coloured(name: str) -> list[DynamicConfigValue]:
+    """One field in one colour."""
+    return set_to(color={"mode": "fixed", "fixedColor": name})
+
+
+def dashed(name: str) -> list[DynamicConfigValue]:
+    """A line to compare with, in one colour."""
+    return set_to(custom__lineStyle={"fill": "dash", "dash": [6, 6]}, custom__fillOpacity=0) + coloured(name)
