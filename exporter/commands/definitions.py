@@ -178,13 +178,7 @@ def _probe(parser: Parser) -> None:
 def _demo(parser: Parser) -> None:
     flags.listen_address(parser, f"127.0.0.1:{flags.EXPORTER_PORT}")
     flags.telemetry_path(parser)
-    parser.add_argument(
-        "--media",
-        type=flag_values.non_negative_int,
-        default=120,
-        metavar="N",
-        help="number of media in the simulated account",
-    )
+    simulator_flags.media(parser)
 
 
 DEFINITIONS: Final = {

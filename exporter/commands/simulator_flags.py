@@ -22,13 +22,7 @@ def add(parser: Parser) -> None:
         default=0,
         help="seed of the simulated data; the same seed gives the same data",
     )
-    argument(
-        "--media",
-        type=flag_values.non_negative_int,
-        default=120,
-        metavar="N",
-        help="number of media in the simulated account",
-    )
+    media(parser)
     argument(
         "--incident",
         action="append",
@@ -92,4 +86,15 @@ def add(parser: Parser) -> None:
         "--admin",
         action="store_true",
         help="serve /_admin/ (no password), where tests change these conditions and read the requests",
+    )
+
+
+def media(parser: Parser) -> None:
+    """Add `--media`, which `demo` has too."""
+    parser.add_argument(
+        "--media",
+        type=flag_values.non_negative_int,
+        default=120,
+        metavar="N",
+        help="number of media in the simulated account",
     )
