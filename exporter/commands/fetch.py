@@ -157,7 +157,7 @@ def _write(fetched: _FetchResult, output: str) -> None:
             if fetched.metadata_problems:
                 document["metadata_problems"] = [asdict(problem) for problem in fetched.metadata_problems]
             text = json.dumps(document, ensure_ascii=False, indent=2)
-            stdio.write_utf8(sys.stdout, ("".join(map(_escaped, text)) + "\n").encode())
+            stdio.write_utf8(sys.stdout, "".join(f"{_escaped(line)}\n" for line in text.split("\n")).encode())
         case _:
             exposition = fetched.exposition
             if sys.stdout.isatty():
@@ -167,6 +167,8 @@ def _write(fetched: _FetchResult, output: str) -> None:
     sys.stdout.flush()
 
 
-def _escaped(letter: str) -> str:
-    """A character of a JSON text, escaped if it is not printable: titles may contain terminal escapes."""
-    return letter if letter.isprintable() or letter == "\n" else json.dumps(letter)[1:-1]
+def _escaped(line: str) -> str:
+    """A line of a JSON text with every unprintable character escaped: titles may contain terminal escapes."""
+    if line.isprintable():
+        return line
+    return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in line)

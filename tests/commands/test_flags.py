@@ -40,7 +40,7 @@ class Switches(argparse.ArgumentParser):
         self.names: set[str] = set()
         super().__init__(add_help=False)
 
-    def add_argument(self, *names: str, **settings: object) -> argparse.Action:  # type: ignore[override]
+    def add_argument(self, *names: str, **settings: object) -> argparse.Action:
         action = super().add_argument(*names, **settings)  # type: ignore[arg-type]
         if action.nargs == 0:
             self.names.update(names)
