@@ -169,6 +169,11 @@ def _write(fetched: _FetchResult, output: str) -> None:
 
 def _escaped(line: str) -> str:
     """A line of a JSON text with every unprintable character escaped: titles may contain terminal escapes."""
-    if line.isprintable():
-        return line
-    return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in line)
+    return line if line.isprintable() else "".join(map(_escaped_letter, line))
+
+
+def _escaped_letter(letter: str) -> str:
+    if letter.isprintable():
+        return letter
+    # json.dumps would leave DEL as it is.
+    return "".join(f"\\u{unit}" for unit in letter.encode("utf-16-be", "surrogatepass").hex(" ", 2).split())

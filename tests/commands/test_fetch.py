@@ -13,6 +13,7 @@ from rich.cells import cell_len
 
 from exporter.app import Runtime
 from exporter.cli import main
+from exporter.commands import fetch
 from exporter.commands.fetch import poll_all
 from exporter.commands.play_table import most_played, table
 from exporter.simulator.faults import Fault
@@ -73,6 +74,15 @@ def test_a_title_cannot_reach_the_terminal_s_controls() -> None:
     assert len(printed.splitlines()) == 2
     assert "\u202e" not in printed
     assert "[bold]not markup[/bold]" in printed
+
+
+def test_json_has_no_character_that_controls_a_terminal() -> None:
+    title = "标题\x7f\u2028\u202e\U000e0001\ud800🎬"
+
+    line = fetch._escaped(json.dumps({"title": title}, ensure_ascii=False))  # noqa: SLF001 - the service has no such title
+
+    assert line == r'{"title": "标题\u007f\u2028\u202e\udb40\udc01\ud800🎬"}'
+    assert json.loads(line) == {"title": title}
 
 
 def rows_of(days: int, media: int) -> list[dict[str, object]]:
