@@ -10,8 +10,8 @@ from exporter.exposition.gzip_segments import compress_segment
 from exporter.exposition.text_format import (
     escaped,
     lines,
-    media_label_prefix,
     media_label_middles,
+    media_label_prefix,
     samples,
     sorted_pieces,
 )

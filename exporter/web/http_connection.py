@@ -124,7 +124,9 @@ class HttpConnection(H11Protocol):
         self._response_drained()
         if self.transport is not None:
             super().connection_lost(exc)
-        self._break_cycles()
+        # Let everything be freed now: the next garbage collection may come late, or find the objects frozen.
+        self.app, self._pacing, self._opening = self._inner, None, None
+        vars(self._raw).pop("_read_ready_cb", None)  # a method of the transport, in its own attribute
 
     def data_received(self, data: bytes) -> None:
         """Handle bytes from the network: a handshake, a request, or parts of them."""
@@ -204,11 +206,6 @@ class HttpConnection(H11Protocol):
         """Handle that the kernel has not taken all written bytes."""
         if self.flow is not None:
             super().pause_writing()
-
-    def _break_cycles(self) -> None:
-        """Let everything be freed now: the next garbage collection may come late, or find the objects frozen."""
-        self.app, self._pacing, self._opening = self._inner, None, None
-        vars(self._raw).pop("_read_ready_cb", None)  # a method of the transport, in its own attribute
 
     def _unprocessed_bytes(self) -> int:
         """Return the size of what arrived after a request without a response: its unread body, or further requests."""
