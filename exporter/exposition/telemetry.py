@@ -15,7 +15,6 @@ from exporter.exposition.metric_families import MetricFamilies
 from exporter.exposition.player_catalog import PlayerCollector
 from exporter.exposition.process_collectors import process_collectors
 from exporter.exposition.self_metrics import ErrorCodeLabels
-from exporter.safe_text import replace_surrogates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -98,7 +97,7 @@ class Telemetry:
         self._reload_successful = families.add(Gauge, "aliyun_vod_exporter_config_last_reload_successful")
         self._reload_success = families.add(Gauge, "aliyun_vod_exporter_config_last_reload_success_timestamp_seconds")
         build = families.add(Gauge, "aliyun_vod_exporter_build_info")
-        build.labels(replace_surrogates(version), platform.python_version()).set(1)
+        build.labels(version, platform.python_version()).set(1)
 
         families.add_sampled(PlayerCollector(player_views, registry), *process_collectors(registry, log_lines_dropped))
         self.set_targets(accounts=accounts, queries=queries)
