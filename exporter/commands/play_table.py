@@ -8,7 +8,7 @@ from itertools import groupby
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.table import Table
 from rich.text import Text
 
@@ -93,7 +93,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         return ""
     console = Console(file=sys.stdout, highlight=False)
     if not sys.stdout.isatty():  # FORCE_COLOR does not make a pipe a terminal
-        console.width = _UNLIMITED_WIDTH
+        _widen(console, _UNLIMITED_WIDTH)
     above, drawn = "", _drawn(rows, _heading)
     if _width(drawn, console) > console.width:
         common = {
@@ -108,7 +108,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         titles.max_width = _SHORTEST_TITLE
         width = _width(drawn, console)
         titles.max_width += max(0, console.width - width)
-        console.width = max(console.width, width)
+        _widen(console, width)
     with console.capture() as capture:
         console.print(drawn)
     return above + "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
@@ -125,6 +125,11 @@ def _drawn(rows: Sequence[Mapping[str, Any]], heading: Callable[[str], str]) -> 
 
 def _heading(name: str) -> str:
     return f"{name}_seconds" if name in _SECONDS else name
+
+
+def _widen(console: Console, width: int) -> None:
+    """Make a console at least so wide; of a dumb terminal, rich ignores a width without a height."""
+    console.size = ConsoleDimensions(max(console.width, width), console.height)
 
 
 def _width(drawn: Table, console: Console) -> int:

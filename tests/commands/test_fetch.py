@@ -118,7 +118,9 @@ def test_a_long_table_has_the_most_played_media_of_each_slice(days: int, media: 
         assert line == ""
 
 
-@pytest.mark.parametrize("variables", [{}, {"FORCE_COLOR": "1"}, {"COLUMNS": "40", "TERM": "dumb"}], ids=str)
+@pytest.mark.parametrize(
+    "variables", [{}, {"FORCE_COLOR": "1"}, {"COLUMNS": "40", "TERM": "dumb", "FORCE_COLOR": "1"}], ids=str
+)
 def test_a_long_title_is_not_cut(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
@@ -126,12 +128,15 @@ def test_a_long_title_is_not_cut(monkeypatch: pytest.MonkeyPatch, variables: dic
     assert "x" * 500 in table([{**ROW, "title": "x" * 500}])
 
 
-@pytest.mark.parametrize(("columns", "longest"), [(60, 120), (120, 120), (130, 130), (1000, 259)])
+@pytest.mark.parametrize(
+    ("columns", "longest", "terminal"),
+    [(60, 120, "xterm"), (120, 120, "xterm"), (130, 130, "xterm"), (1000, 259, "xterm"), (60, 120, "dumb")],
+)
 def test_a_narrow_terminal_shortens_titles_and_no_other_value(
-    monkeypatch: pytest.MonkeyPatch, columns: int, longest: int
+    monkeypatch: pytest.MonkeyPatch, columns: int, longest: int, terminal: str
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    for name, value in {"COLUMNS": str(columns), "TERM": "xterm", "NO_COLOR": "1"}.items():
+    for name, value in {"COLUMNS": str(columns), "TERM": terminal, "NO_COLOR": "1"}.items():
         monkeypatch.setenv(name, value)
     rows = [{**ROW, "days_ago": ago, "play_date": f"2024-03-2{ago}", "title": "标题 " * 15} for ago in (1, 2)]
 
