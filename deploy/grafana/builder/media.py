@@ -9,21 +9,9 @@ from grafana_foundation_sdk.builders import dashboard as board
 from grafana_foundation_sdk.models.common import BigValueColorMode, GraphDrawStyle, StackingMode
 
 from deploy.grafana.builder import frame, state
-from deploy.grafana.builder.panels import (
-    LOSS,
-    VERDICT,
-    About,
-    coloured,
-    dashed,
-    graph,
-    named,
-    now,
-    over_time,
-    rows,
-    set_to,
-    single,
-)
+from deploy.grafana.builder.panels import LOSS, VERDICT, About, coloured, dashed, graph, named, set_to, single
 from deploy.grafana.builder.promql import CHOSEN, DIMENSIONS, EXPECTED_PLAYS, PLAYS, SETTLED_PLAYS, View
+from deploy.grafana.builder.queries import now, over_time, rows
 from deploy.grafana.builder.tables import Column, Joined, table_of
 
 if TYPE_CHECKING:

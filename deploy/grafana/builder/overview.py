@@ -10,20 +10,7 @@ from grafana_foundation_sdk.models.common import BigValueColorMode, BigValueText
 from grafana_foundation_sdk.models.dashboard import Threshold
 
 from deploy.grafana.builder import alerts, frame, state
-from deploy.grafana.builder.panels import (
-    LOSS,
-    NONE_IS_GOOD,
-    OF_ALL,
-    SOURCE,
-    About,
-    coloured,
-    dashed,
-    graph,
-    now,
-    over_time,
-    rows,
-    single,
-)
+from deploy.grafana.builder.panels import LOSS, NONE_IS_GOOD, OF_ALL, SOURCE, About, coloured, dashed, graph, single
 from deploy.grafana.builder.promql import (
     CHOSEN,
     DIMENSIONS,
@@ -44,6 +31,7 @@ from deploy.grafana.builder.promql import (
     per_dimension,
     titled,
 )
+from deploy.grafana.builder.queries import now, over_time, rows
 from deploy.grafana.builder.tables import Column, Joined, table_of
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from grafana_foundation_sdk.builders import prometheus, table
 from grafana_foundation_sdk.models.common import TableCellHeight
 from grafana_foundation_sdk.models.dashboard import DataTransformerConfig, DynamicConfigValue, Threshold
 
-from deploy.grafana.builder.panels import About, described, rows
+from deploy.grafana.builder.panels import About, described
+from deploy.grafana.builder.queries import rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
