@@ -75,9 +75,7 @@ class _Flags:
         self.names += flags
         action = self._parser.add_argument(*flags, **settings)
         default = action.default
-        if action.required:
-            action.help = f"{action.help} (required)"
-        elif default is not None and default is not False and default not in ([], "", argparse.SUPPRESS):
+        if default is not None and default is not False and default not in ([], ""):
             action.help = f"{action.help} (default: {', '.join(default) if isinstance(default, list) else default})"
         return action
 
