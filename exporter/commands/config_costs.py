@@ -93,10 +93,10 @@ def _of_player(query: PlayerQuery) -> Cost:
 def cost_table(costs: Mapping[str, AccountCosts]) -> str:
     """A line for each query, those of players included, and one for the total of each account."""
     lines: list[tuple[str, ...]] = [_HEADINGS]
-    for account, of in costs.items():
-        lines += [(account, name, *_figures(each)) for name, each in of.queries.items()]
-        lines += [(account, f"player: {name}", *_figures(each)) for name, each in of.players.items()]
-        lines.append((account, "(total)", *_figures(_total((*of.queries.values(), *of.players.values())))))
+    for account, by_name in costs.items():
+        lines += [(account, name, *_figures(each)) for name, each in by_name.queries.items()]
+        lines += [(account, f"player: {name}", *_figures(each)) for name, each in by_name.players.items()]
+        lines.append((account, "(total)", *_figures(_total((*by_name.queries.values(), *by_name.players.values())))))
     return aligned(lines)
 
 
@@ -122,10 +122,10 @@ def cost_warnings(config: Config, costs: Mapping[str, AccountCosts]) -> Iterator
         if account.name not in costs:
             yield f"account {account.name} is not used by any query"
             continue
-        of = costs[account.name]
-        steady = _total(of.queries.values()).steady_day
-        calls = steady.low + _total(of.players.values()).steady_day.low
-        if of.players and 0 < account.limits.calls_per_day < calls:
+        by_name = costs[account.name]
+        steady = _total(by_name.queries.values()).steady_day
+        calls = steady.low + _total(by_name.players.values()).steady_day.low
+        if by_name.players and 0 < account.limits.calls_per_day < calls:
             yield (
                 f"account {account.name}: a steady day takes {calls} calls with those of players, calls_per_day is"
                 f" {account.limits.calls_per_day}: players get what play data leaves, and will pause. Poll fewer"
@@ -143,7 +143,7 @@ def cost_warnings(config: Config, costs: Mapping[str, AccountCosts]) -> Iterator
                 f"account {account.name}: a steady day takes {steady} calls, requests_per_second allows"
                 f" {possible:.0f}: polls will be skipped. Poll less often, or fewer dimensions or days."
             )
-    published = _total(each for of in costs.values() for each in of.queries.values()).series
+    published = _total(each for by_name in costs.values() for each in by_name.queries.values()).series
     if published.low > config.series_limit:
         yield f"{published} series, series_limit is {config.series_limit}: media with the fewest plays will be left out"
 

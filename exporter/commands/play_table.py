@@ -96,22 +96,24 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         _widen(console, _UNLIMITED_WIDTH)
     above, drawn = "", _drawn(rows, _heading)
     if _width(drawn, console) > console.width:
-        common = {
-            name: rows[0][name] for name in _COMMON if len({row.get(name) for row in rows}) == 1 and name in rows[0]
-        }
-        above = (
-            f"All rows: {', '.join(f'{name} {_cell(value)}' for name, value in common.items())}\n\n" if common else ""
-        )
-        different = [{name: value for name, value in row.items() if name not in common} for row in rows]
-        drawn = _drawn(different, lambda name: fill(_heading(name).replace("_", " "), _NARROW))
-        titles = drawn.columns[[*different[0]].index("title")]
-        titles.max_width = _SHORTEST_TITLE
-        width = _width(drawn, console)
-        titles.max_width += max(0, console.width - width)
-        _widen(console, width)
+        above, drawn = _narrowed(rows, console)
     with console.capture() as capture:
         console.print(drawn)
     return above + "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+
+
+def _narrowed(rows: Sequence[Mapping[str, Any]], console: Console) -> tuple[str, Table]:
+    """A line above the table, and the table with shortened titles; without room for the rest, widens the console."""
+    common = {name: rows[0][name] for name in _COMMON if name in rows[0] and len({row[name] for row in rows}) == 1}
+    above = f"All rows: {', '.join(f'{name} {_cell(value)}' for name, value in common.items())}\n\n" if common else ""
+    different = [{name: value for name, value in row.items() if name not in common} for row in rows]
+    drawn = _drawn(different, lambda name: fill(_heading(name).replace("_", " "), _NARROW))
+    titles = drawn.columns[[*different[0]].index("title")]
+    titles.max_width = _SHORTEST_TITLE
+    width = _width(drawn, console)
+    titles.max_width += max(0, console.width - width)
+    _widen(console, width)
+    return above, drawn
 
 
 def _drawn(rows: Sequence[Mapping[str, Any]], heading: Callable[[str], str]) -> Table:
