@@ -79,6 +79,15 @@ def test_help_is_about_the_daemon_and_names_all_else(argv: list[str], capsys: py
         assert word in printed
 
 
+def test_help_fits_a_terminal_of_usual_width(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "90")
+
+    assert status_of("help") == 0
+    assert all(len(line) <= 88 for line in capsys.readouterr().out.splitlines())
+
+
 @pytest.mark.parametrize("level", ["warn", "warning", "WARN"])
 def test_a_level_has_the_name_that_it_has_in_other_exporters(
     level: str, config: Path, capsys: pytest.CaptureFixture[str]

@@ -175,11 +175,20 @@ def _epilog() -> str:
 
 def _list(title: str, entries: dict[str, str]) -> str:
     """A section, formatted as argparse formats sections of flags."""
-    width = 24
+    import shutil  # noqa: PLC0415 - for help only
+    import textwrap  # noqa: PLC0415 - likewise
+
+    column = 24
+    indented = textwrap.TextWrapper(
+        width=max(shutil.get_terminal_size().columns - 2, column + 11),
+        subsequent_indent=" " * column,
+        break_on_hyphens=False,
+    )
     lines = [f"{title}:"]
     for name, text in entries.items():
-        short = len(name) + 4 <= width
-        lines += [f"  {name:{width - 4}}  {text}"] if short else [f"  {name}", f"{'':{width}}{text}"]
+        short = len(name) + 4 <= column
+        lines += [] if short else [f"  {name}"]
+        lines += indented.wrap(f"  {name if short else '':{column - 4}}  {text}")
     return "\n".join(lines)
 
 
