@@ -79,12 +79,13 @@ def test_help_is_about_the_daemon_and_names_all_else(argv: list[str], capsys: py
         assert word in printed
 
 
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
 def test_help_fits_a_terminal_of_usual_width(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "90")
 
-    assert status_of("help") == 0
+    assert status_of("help", *command) == 0
     assert all(len(line) <= 88 for line in capsys.readouterr().out.splitlines())
 
 

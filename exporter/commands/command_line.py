@@ -55,8 +55,10 @@ class UsageError(Exception):
 class _Parser(argparse.ArgumentParser):
     """Raises UsageError, where argparse would print the usage and exit."""
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
+    def __init__(
+        self, formatter_class: type[argparse.HelpFormatter] = argparse.RawDescriptionHelpFormatter, **settings: Any
+    ) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=formatter_class, **settings)
 
     def error(self, message: str) -> NoReturn:
         # argparse's sentence for `--flag=value` where the flag takes none.
@@ -140,7 +142,7 @@ def complete() -> None:
 
 def _parser(command: Command, *, named: bool) -> _Parser:
     prog = f"{PROGRAM} {command.name}" if named else PROGRAM
-    return _Parser(prog=prog, usage="%(prog)s [FLAGS]", description=command.sentence)
+    return _Parser(argparse.HelpFormatter, prog=prog, usage="%(prog)s [FLAGS]", description=command.sentence)
 
 
 def _help_of(command: Command) -> str:
