@@ -40,6 +40,8 @@ def _secret(value: object) -> object:
         raise field_error("is empty")
     if not (secret.isascii() and secret.isprintable()) or " " in secret:
         raise field_error(f"holds spaces or characters that no key or token has{lookalikes.hint(secret, secret=True)}")
+    if secret[0] in "\"'" and secret[-1] == secret[0]:
+        raise field_error("is in quotes: write the value without these")
     return secret
 
 
