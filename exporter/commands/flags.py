@@ -95,7 +95,7 @@ def storage_path(parser: Parser, help_text: str) -> None:
     parser.add_argument(
         "--storage.path",
         dest="storage_path",
-        type=lambda text: Path(text) if text else None,
+        type=flag_values.file_or_none,
         default=None,
         metavar="FILE",
         help=help_text,
@@ -145,7 +145,7 @@ def web_config_file(parser: Parser) -> None:
     parser.add_argument(
         "--web.config.file",
         dest="web_config_file",
-        type=lambda text: Path(text) if text else None,
+        type=flag_values.file_or_none,
         default=None,
         metavar="FILE",
         help="TLS, passwords, headers and rate limit, in the exporter-toolkit's format (YAML); empty: plain HTTP",

@@ -25,10 +25,10 @@ def add(parser: Parser) -> None:
     )
     argument(
         "--media",
-        type=flag_values.non_negative_int,
+        type=flag_values.media_number,
         default=120,
         metavar="N",
-        help="number of media in the simulated account",
+        help="number of media in the simulated account, at most 10000000",
     )
     argument(
         "--incident",

@@ -53,6 +53,8 @@ def _token(value: object) -> object:
 def _file(value: object) -> object:
     if isinstance(value, str) and not (value.strip() and value.isprintable()):
         raise field_error("must be the path of a file")
+    if isinstance(value, str) and value.split("/", 1)[0] == "~":
+        raise field_error("begins with ~, which is not replaced here: write the whole path, or ${HOME} for it")
     return value
 
 
