@@ -182,6 +182,24 @@ def test_without_keys_it_cannot_start(config: Path, capsys: pytest.CaptureFixtur
         (["--config.file="], "argument --config.file: is empty: name a file"),
         (["check-healthy", "--tls.ca-file="], "argument --tls.ca-file: is empty: name a file"),
         (["backfill", "--output="], "argument --output: is empty: name a file"),
+        (
+            ["--config.file=~/c.yaml"],
+            "argument --config.file: '~/c.yaml': ~ is not replaced here: write the whole path",
+        ),
+        (
+            ["--storage.path=~/c.yaml"],
+            "argument --storage.path: '~/c.yaml': ~ is not replaced here: write the whole path",
+        ),
+        (
+            ["--web.config.file=~/c.yaml"],
+            "argument --web.config.file: '~/c.yaml': ~ is not replaced here: write the whole path",
+        ),
+        (
+            ["backfill", "--output=~/c.yaml"],
+            "argument --output: '~/c.yaml': ~ is not replaced here: write the whole path",
+        ),
+        (["simulate", "--media=10000001"], "argument --media: '10000001' is more than 10000000"),
+        (["demo", "--media=10000001"], "argument --media: '10000001' is more than 10000000"),
         (["--web.telemetry-path=/a/../b"], "'/a/../b' is not a path of its own"),
         (["--web.telemetry-path=//b"], "'//b' is not a path of its own"),
         (["--web.telemetry-path=/a%20b"], "'/a%20b' is not a path of its own"),

@@ -13,6 +13,8 @@ from exporter.core.play_dates import OLDEST_DAYS_AGO
 from exporter.documents import durations
 from exporter.web.listen_addresses import parse_address
 
+MOST_MEDIA: Final = 10_000_000
+"""Media of the simulator, which then takes 5 GB."""
 _LONGEST_TIMEOUT: Final = 3600
 _SHORTEST_STEP: Final = 15
 _LONGEST_STEP: Final = 86_400
@@ -46,16 +48,29 @@ def rate(text: str) -> float:
     return number
 
 
+def media_number(text: str) -> int:
+    """Parse a number of simulated media, which take memory."""
+    number = non_negative_int(text)
+    if number > MOST_MEDIA:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than {MOST_MEDIA}")
+    return number
+
+
 def file(text: str) -> Path:
-    """The path of a file; empty is an error, as of a variable that is not set."""
+    """The path of a file; empty is an error, as of a variable that is not set.
+
+    So is `~`: shells replace it at the beginning of a word, but not in `--storage.path=~/state.db`.
+    """
     if not text:
         raise argparse.ArgumentTypeError("is empty: name a file")
+    if text.split("/", 1)[0] == "~":
+        raise argparse.ArgumentTypeError(f"{text!r}: ~ is not replaced here: write the whole path")
     return Path(text)
 
 
 def optional_file(text: str) -> Path | None:
-    """The path of a file; None if it is empty."""
-    return Path(text) if text else None
+    """Like `file`; None if it is empty."""
+    return file(text) if text else None
 
 
 def interval(text: str) -> float:

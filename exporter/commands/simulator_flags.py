@@ -93,8 +93,8 @@ def media(parser: Parser) -> None:
     """Add `--media`, which `demo` has too."""
     parser.add_argument(
         "--media",
-        type=flag_values.non_negative_int,
+        type=flag_values.media_number,
         default=120,
         metavar="N",
-        help="number of media in the simulated account",
+        help="number of media in the simulated account, at most 10000000",
     )

@@ -148,6 +148,7 @@ def test_a_file_that_is_given_twice_is_reported_once(tmp_path: Path, capsys: pyt
     assert second.startswith(f"{tmp_path}/secret: ")
 
 
+@pytest.mark.usefixtures("shared_group")
 def test_check_config_reports_files_that_will_not_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     secret(tmp_path, 0o666, "id")
     secret(tmp_path, 0o660)
