@@ -104,7 +104,7 @@ async def assemble(
     telemetry = Telemetry(
         version=__version__,
         accounts=called_actions(config),
-        queries=[query.name for query in replica.queries],
+        queries=[(query.account, query.name) for query in replica.queries],
         log_lines_dropped=logs.lines_dropped,
         monotonic=runtime.monotonic,
         player_views=player_views,

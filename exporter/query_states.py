@@ -26,15 +26,17 @@ _log = structlog.get_logger()
 class QueryMeter(Protocol):
     """Counts polls."""
 
-    def poll_ended(self, query: str, result: str, *, seconds: float, ended_at: float, up: bool) -> None:
+    def poll_ended(
+        self, account: str, query: str, result: str, *, seconds: float, ended_at: float, up: bool
+    ) -> None:
         """A poll ended at `ended_at` (seconds since 1970) after `seconds`."""
         ...
 
-    def poll_skipped(self, query: str, *, up: bool | None = None) -> None:
+    def poll_skipped(self, account: str, query: str, *, up: bool | None = None) -> None:
         """A due poll was skipped; `up` is the new state of the query, None: unchanged."""
         ...
 
-    def next_poll(self, query: str, at: float) -> None:
+    def next_poll(self, account: str, query: str, at: float) -> None:
         """The next poll of a query starts at `at` (seconds since 1970)."""
         ...
 
@@ -69,10 +71,12 @@ class QueryStates:
         """Count and log a poll; it is no longer pending once its report is added."""
         query, result = report.query, report.result
         if result is PollResult.SKIPPED:
-            self._meter.poll_skipped(query.name, up=False)
+            self._meter.poll_skipped(query.account, query.name, up=False)
         else:
             seconds, up = report.ended_at - report.started_at, result is PollResult.SUCCESS
-            self._meter.poll_ended(query.name, result, seconds=seconds, ended_at=report.ended_at, up=up)
+            self._meter.poll_ended(
+                query.account, query.name, result, seconds=seconds, ended_at=report.ended_at, up=up
+            )
         for outcome in report.outcomes:
             for problem in outcome.problems:
                 self._meter.invalid_values(query.account, problem.field, problem.times)
@@ -119,7 +123,7 @@ class QueryStates:
     def run_skipped(self, job: JobId, /) -> None:
         """Count and log a poll that was due while the previous one was still running; of a player, only log it."""
         if job.kind is JobKind.POLL:
-            self._meter.poll_skipped(job.name)
+            self._meter.poll_skipped(self._account(job.name), job.name)
         if job.kind in {JobKind.POLL, JobKind.PLAYER}:
             event = "poll skipped" if job.kind is JobKind.POLL else "player poll skipped"
             _log.warning(
@@ -133,7 +137,10 @@ class QueryStates:
         """Record that the next poll of a query starts at `at` (seconds since 1970)."""
         if job.kind is JobKind.POLL:
             self._next_polls[job.name] = at
-            self._meter.next_poll(job.name, at)
+            self._meter.next_poll(self._account(job.name), job.name, at)
+
+    def _account(self, name: str) -> str:
+        return next(query.account for query in self._queries if query.name == name)
 
 
 def _log_report(report: PollReport) -> None:

@@ -23,7 +23,7 @@ _log = structlog.get_logger()
 class UnknownMediaMeter(Protocol):
     """Receives numbers of unknown media."""
 
-    def unknown_media(self, query: str, media: int | None) -> None:
+    def unknown_media(self, account: str, query: str, media: int | None) -> None:
         """Record how many media of a query are unknown; None: it lists none by ID."""
         ...
 
@@ -68,4 +68,4 @@ class UnknownMediaReport:
         return frozenset((query.account, each) for query in self._queries for each in self._unknown_media.of(query))
 
     def _count(self, query: Query) -> None:
-        self._meter.unknown_media(query.name, len(self._unknown_media.of(query)) if listed_ids(query) else None)
+        self._meter.unknown_media(query.account, query.name, len(self._unknown_media.of(query)) if listed_ids(query) else None)

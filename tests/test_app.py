@@ -137,7 +137,7 @@ async def test_every_self_metric_that_can_be_known_exists_before_the_first_poll(
 
         for code in ("ParamError", "ServerInternalError", "DataSourceQueryError", "AuthError", "ReadyTsError"):
             assert any(f'code="Meter.{code}"' in name for name in zeros)
-        assert 'aliyun_vod_query_up{query="q"}' in zeros
+        assert 'aliyun_vod_query_up{account="main",query="q"}' in zeros
         assert (await harness.series("rate_limit")).popitem()[1] == 1000
         assert (await harness.series("last_reload_successful")).popitem()[1] == 1
 
@@ -227,8 +227,8 @@ async def test_it_polls_and_serves_until_stopped() -> None:
         stop.set()
         await served
 
-    assert 'aliyun_vod_query_polls_total{query="q",result="success"} 1.0' in metrics
-    assert 'aliyun_vod_query_next_poll_timestamp_seconds{query="q"}' in metrics
+    assert 'aliyun_vod_query_polls_total{account="main",query="q",result="success"} 1.0' in metrics
+    assert 'aliyun_vod_query_next_poll_timestamp_seconds{account="main",query="q"}' in metrics
     assert "</span> success</span>" in page
     async with httpx.AsyncClient(timeout=PATIENCE) as client:
         with pytest.raises(httpx.ConnectError):

@@ -52,7 +52,7 @@ def exporter(service: FakeService, poll_timeout: float = 60.0, config: Config = 
     def now() -> float:
         return service.now
 
-    telemetry = Telemetry(version="1", accounts={"main": {}}, queries=["q"])
+    telemetry = Telemetry(version="1", accounts={"main": {}}, queries=[("main", "q")])
     poller: Poller = service.poller()
     discovery = MediaDiscovery(client=uncalled, limits=uncalled, meter=telemetry, now=now, sleep=asyncio.sleep)
     replica = replica_config(config, WHOLE)
@@ -79,7 +79,7 @@ async def test_media_that_are_published_during_the_first_refresh_of_metadata_are
     config = CONFIG.model_copy(update={"accounts": (METADATA_ACCOUNT,)})
     service, client = FakeService(), Categories()
     service.put([row("a")])
-    telemetry = Telemetry(version="1", accounts={"main": {}}, queries=["q"])
+    telemetry = Telemetry(version="1", accounts={"main": {}}, queries=[("main", "q")])
     discovery = MediaDiscovery(
         client=lambda _: client, limits=lambda _: client, meter=telemetry, now=lambda: service.now, sleep=asyncio.sleep
     )
@@ -115,12 +115,12 @@ async def a_poll_that_hangs() -> None:
     assert await polling_daemon.poll(polling_daemon.queries[0]) == Retry()
 
     assert (await samples(polling_daemon, "aliyun_vod_query_polls_total"))[
-        'aliyun_vod_query_polls_total{query="q",result="failure"}'
+        'aliyun_vod_query_polls_total{account="main",query="q",result="failure"}'
     ] == 1
     assert polling_daemon.pending_queries() == []
     service.gate.set()
     await polling_daemon.poll(polling_daemon.queries[0])
-    assert await samples(polling_daemon, "aliyun_vod_query_up") == {'aliyun_vod_query_up{query="q"}': 1}
+    assert await samples(polling_daemon, "aliyun_vod_query_up") == {'aliyun_vod_query_up{account="main",query="q"}': 1}
 
 
 async def test_a_poll_that_was_due_while_the_last_one_ran_is_counted_as_skipped() -> None:
@@ -130,7 +130,7 @@ async def test_a_poll_that_was_due_while_the_last_one_ran_is_counted_as_skipped(
     polling_daemon.states.next_run(poll_id("q"), 1234.0)
 
     assert (await samples(polling_daemon, "aliyun_vod_query_polls_total"))[
-        'aliyun_vod_query_polls_total{query="q",result="skipped"}'
+        'aliyun_vod_query_polls_total{account="main",query="q",result="skipped"}'
     ] == 1
     assert list((await samples(polling_daemon, "aliyun_vod_query_next_poll")).values()) == [1234]
 

@@ -36,7 +36,7 @@ async def kept_and_recovered(harness: Harness) -> None:
     assert await harness.poll(later=3600) == "success"
     after = await harness.plays(0)
     assert after == harness.truth(0) != before
-    assert await harness.series("^aliyun_vod_query_up") == {'aliyun_vod_query_up{query="q"}': 1}
+    assert await harness.series("^aliyun_vod_query_up") == {'aliyun_vod_query_up{account="main",query="q"}': 1}
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ async def test_a_wrong_key_pauses_the_account_until_it_is_right_again() -> None:
         assert await harness.poll(later=10) == "skipped"
         assert len(harness.simulator.request_log.calls) == calls_before + 1
         assert await harness.errors() == {("SignatureDoesNotMatch", "auth"): 1}
-        assert await harness.series("^aliyun_vod_query_up") == {'aliyun_vod_query_up{query="q"}': 0}
+        assert await harness.series("^aliyun_vod_query_up") == {'aliyun_vod_query_up{account="main",query="q"}': 0}
 
         harness.simulator.change(credentials=right)
         assert await harness.poll(later=10) == "skipped"

@@ -23,14 +23,16 @@ class Meter:
 
     counted: list[tuple[Any, ...]] = field(default_factory=list)
 
-    def poll_ended(self, query: str, result: str, *, seconds: float, ended_at: float, up: bool) -> None:
-        self.counted.append((query, result, seconds, ended_at, up))
+    def poll_ended(
+        self, account: str, query: str, result: str, *, seconds: float, ended_at: float, up: bool
+    ) -> None:
+        self.counted.append((account, query, result, seconds, ended_at, up))
 
-    def poll_skipped(self, query: str, *, up: bool | None = None) -> None:
-        self.counted.append((query, "skipped", up))
+    def poll_skipped(self, account: str, query: str, *, up: bool | None = None) -> None:
+        self.counted.append((account, query, "skipped", up))
 
-    def next_poll(self, query: str, at: float) -> None:
-        self.counted.append((query, "next", at))
+    def next_poll(self, account: str, query: str, at: float) -> None:
+        self.counted.append((account, query, "next", at))
 
     def invalid_values(self, account: str, field: str, times: int) -> None:
         self.counted.append((account, field, times))
@@ -83,7 +85,11 @@ def test_polls_are_counted_with_their_invalid_values() -> None:
     outcome = SliceOutcome(SLICE, answered=True, problems=(RowProblem("DAU", "negative", "m1", 2),))
     made.poll_ended(PollReport(A, NOON - 5, NOON, (outcome,), PollResult.PARTIAL))
     made.poll_ended(report(B, PollResult.SKIPPED))
-    assert meter.counted == [("a", "partial", 5, NOON, False), ("main", "DAU", 2), ("b", "skipped", False)]
+    assert meter.counted == [
+        ("main", "a", "partial", 5, NOON, False),
+        ("main", "DAU", 2),
+        ("main", "b", "skipped", False),
+    ]
 
 
 def test_a_poll_that_was_due_during_the_last_one_is_counted_and_logged_one_of_a_player_logged() -> None:
@@ -92,7 +98,7 @@ def test_a_poll_that_was_due_during_the_last_one_is_counted_and_logged_one_of_a_
         for kind in JobKind:
             made.run_skipped(JobId(kind, "a"))
             made.next_run(JobId(kind, "a"), NOON)
-    assert meter.counted == [("a", "skipped", None), ("a", "next", NOON)]
+    assert meter.counted == [("main", "a", "skipped", None), ("main", "a", "next", NOON)]
     assert [(line["event"], line["query"]) for line in logged] == [("poll skipped", "a"), ("player poll skipped", "a")]
     assert all("every" in line["advice"] for line in logged)
 

@@ -114,7 +114,7 @@ async def test_every_replica_has_its_own_metrics_and_is_ready_even_without_queri
         for part in parts:
             assert await part.poll() == "success"
             assert not part.exporter.pending_queries()
-            assert await part.series("^aliyun_vod_query_up") == {'aliyun_vod_query_up{query="q"}': 1}
+            assert await part.series("^aliyun_vod_query_up") == {'aliyun_vod_query_up{account="main",query="q"}': 1}
             assert bool(await part.series("^aliyun_vod_slice")) == (part in busy)
 
 

@@ -33,7 +33,7 @@ PLAYED = Dataset().media_ids[0]
 MISTYPED = "your-media-id"
 IDS = f"{{ids: [{PLAYED}, {MISTYPED}]}}"
 UNKNOWN = "^aliyun_vod_query_unknown_media"
-SERIES = 'aliyun_vod_query_unknown_media{query="q"}'
+SERIES = 'aliyun_vod_query_unknown_media{account="main",query="q"}'
 
 
 async def polled(harness: Harness, **later: float) -> list[str]:

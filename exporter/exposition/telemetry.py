@@ -37,7 +37,7 @@ class Telemetry:
 
     * `version`: the version of the exporter.
     * `accounts`: the actions that each configured account calls, with their error codes, which all start at 0.
-    * `queries`: the configured names. `set_targets` replaces both.
+    * `queries`: account and name of each configured one. `set_targets` replaces both.
     * `monotonic`: a clock in seconds; `process_*`, `python_info` and `python_gc_*` are collected at most once a second.
     * `log_lines_dropped`: returns the log lines dropped since the start; called equally often.
     * `player_views`: returns the state of players; called equally often.
@@ -50,7 +50,7 @@ class Telemetry:
         *,
         version: str,
         accounts: Mapping[str, Actions],
-        queries: Iterable[str],
+        queries: Iterable[tuple[str, str]],
         monotonic: Callable[[], float] = time.monotonic,
         log_lines_dropped: Callable[[], int] = lambda: 0,
         player_views: Callable[[], Sequence[PlayerView]] = tuple,
@@ -60,7 +60,7 @@ class Telemetry:
         self._codes = ErrorCodeLabels()
         self._accounts: frozenset[str] = frozenset()
         self._actions: frozenset[tuple[str, str]] = frozenset()
-        self._queries: frozenset[str] = frozenset()
+        self._queries: frozenset[tuple[str, str]] = frozenset()
         self._searches: Mapping[tuple[str, str], object] = {}
         self._metadata_accounts: frozenset[str] = frozenset()
 
@@ -102,7 +102,7 @@ class Telemetry:
         families.add_sampled(PlayerCollector(player_views, registry), *process_collectors(registry, log_lines_dropped))
         self.set_targets(accounts=accounts, queries=queries)
 
-    def set_targets(self, *, accounts: Mapping[str, Actions], queries: Iterable[str]) -> None:
+    def set_targets(self, *, accounts: Mapping[str, Actions], queries: Iterable[tuple[str, str]]) -> None:
         """Apply changed names: new ones start at 0, removed ones lose their series, others keep their values.
 
         Call it after the polls of removed names have ended: a late report would create their series again.
@@ -113,14 +113,14 @@ class Telemetry:
             self.families.remove_everywhere(account=account, action=action)
         for account in self._accounts - names:
             self.families.remove_everywhere(account=account)
-        for query in self._queries - queries:
-            self.families.remove_everywhere(query=query)
+        for account, query in self._queries - queries:
+            self.families.remove_everywhere(account=account, query=query)
         for account, action in sorted(actions - self._actions):
             self._start_action(account, action, accounts[account][action])
         for account in sorted(names - self._accounts):
             self._start_account(account)
-        for query in sorted(queries - self._queries):
-            self._start_query(query)
+        for account, query in sorted(queries - self._queries):
+            self._start_query(account, query)
         self._accounts, self._actions, self._queries = names, actions, queries
 
     def set_discovery(self, *, searches: Mapping[tuple[str, str], object], metadata: Iterable[str]) -> None:
@@ -195,27 +195,29 @@ class Telemetry:
         """A response had `times` invalid values of a field (`FIELDS`)."""
         self.families.series(self._invalid_values, account, field).inc(times)
 
-    def poll_ended(self, query: str, result: str, *, seconds: float, ended_at: float, up: bool) -> None:
+    def poll_ended(
+        self, account: str, query: str, result: str, *, seconds: float, ended_at: float, up: bool
+    ) -> None:
         """A poll ended at `ended_at` (seconds since 1970) after `seconds`, with a result of `RESULTS`."""
-        self.families.series(self._polls, query, result).inc()
-        self.families.series(self._poll_seconds, query).set(seconds)
-        self.families.series(self._up, query).set(int(up))
+        self.families.series(self._polls, account, query, result).inc()
+        self.families.series(self._poll_seconds, account, query).set(seconds)
+        self.families.series(self._up, account, query).set(int(up))
         if result == "success":
-            self.families.series(self._last_success, query).set(ended_at)
+            self.families.series(self._last_success, account, query).set(ended_at)
 
-    def poll_skipped(self, query: str, *, up: bool | None = None) -> None:
+    def poll_skipped(self, account: str, query: str, *, up: bool | None = None) -> None:
         """A due poll was skipped; `up` is the new state of the query, None: unchanged."""
-        self.families.series(self._polls, query, "skipped").inc()
+        self.families.series(self._polls, account, query, "skipped").inc()
         if up is not None:
-            self.families.series(self._up, query).set(int(up))
+            self.families.series(self._up, account, query).set(int(up))
 
-    def next_poll(self, query: str, at: float | None) -> None:
+    def next_poll(self, account: str, query: str, at: float | None) -> None:
         """The next poll of the query starts at `at` (seconds since 1970); None: unknown, and so no series."""
-        self._set_of_query(self._next_poll, query, at)
+        self._set_of_query(self._next_poll, account, query, at)
 
-    def unknown_media(self, query: str, media: int | None) -> None:
+    def unknown_media(self, account: str, query: str, media: int | None) -> None:
         """This many media IDs of the query were in no response so far; None: it lists no IDs, and so has no series."""
-        self._set_of_query(self._unknown_media, query, media)
+        self._set_of_query(self._unknown_media, account, query, media)
 
     def published(self, series: int, dropped: int) -> None:
         """The number of media series that are exposed, and of those dropped because of `series_limit`."""
@@ -235,11 +237,11 @@ class Telemetry:
         """A configuration was rejected; the previous one stays in use."""
         self.families.series(self._reload_successful).set(0)
 
-    def _set_of_query(self, metric: Gauge, query: str, value: float | None) -> None:
+    def _set_of_query(self, metric: Gauge, account: str, query: str, value: float | None) -> None:
         if value is None:
-            self.families.remove(metric, query=query)
+            self.families.remove(metric, account=account, query=query)
         else:
-            self.families.series(metric, query).set(value)
+            self.families.series(metric, account, query).set(value)
 
     def _start_action(self, account: str, action: str, codes: Mapping[str, ErrorKind]) -> None:
         for metric in (self._requests, self._request_seconds, self._retries):
@@ -254,7 +256,7 @@ class Telemetry:
         for field in FIELDS:
             self.families.series(self._invalid_values, account, field)
 
-    def _start_query(self, query: str) -> None:
-        self.families.series(self._up, query)
+    def _start_query(self, account: str, query: str) -> None:
+        self.families.series(self._up, account, query)
         for result in RESULTS:
-            self.families.series(self._polls, query, result)
+            self.families.series(self._polls, account, query, result)

@@ -16,7 +16,7 @@ AT: Final = 'instance="e:9985", job="aliyun-vod"'
 Series = dict[str, str]
 Firing = dict[str, list[str]]
 WARNING: Final = "ExporterDown instance=e:9985 severity=warning"
-FAILING: Final = "QueryFailing instance=e:9985 query=q severity=warning"
+FAILING: Final = "QueryFailing account=main instance=e:9985 query=q severity=warning"
 REFUSED: Final = "AuthFailing account=main instance=e:9985 severity={}"
 # The rules are evaluated in this order where the interval of a test exceeds the lookback of recorded series.
 ORDER: Final = [f"aliyun-vod-{group}" for group in ("thresholds", "plays", "health", "drops", "exporter")]
@@ -116,12 +116,23 @@ def test_refused_credentials(
     version: str, action: str, total: str, auth: str, up_: str, firing: Firing, tmp_path: Path
 ) -> None:
     series = requests(total, auth, action) | requests("10+1x200", "0x200", action, "other")
-    series |= own("query_up", up_, query="q") | LOADED
+    series |= own("query_up", up_, account="main", query="q") | LOADED
     check_firing(version, tmp_path, series, firing, interval="5m", order=ORDER)
 
 
+def test_credentials_that_were_refused_do_not_fire_while_only_another_account_has_a_query_that_fails(
+    version: str, tmp_path: Path
+) -> None:
+    series = requests("0+1x200", "0+1x200") | LOADED
+    for account, up_ in (("main", "1x200"), ("other", "0x200")):
+        series |= own("query_up", up_, account=account, query=f"q of {account}")
+    series |= own("query_last_success_timestamp_seconds", "0+300x200", account="other", query="q of other")
+    series |= own("query_last_success_timestamp_seconds", "0+300x200", account="main", query="q of main")
+    check_firing(version, tmp_path, series, {"1h": [], "5h": []}, interval="5m", order=ORDER)
+
+
 def test_credentials_refused_for_half_a_day_are_critical(version: str, tmp_path: Path) -> None:
-    series = requests("0+1x200", "0+1x200") | own("query_up", "0x200", query="q") | LOADED
+    series = requests("0+1x200", "0+1x200") | own("query_up", "0x200", account="main", query="q") | LOADED
     warning = [REFUSED.format("warning"), FAILING]
     firing = {"11h30m": warning, "12h30m": [*warning, REFUSED.format("critical")]}
     check_firing(version, tmp_path, series, firing, interval="5m", order=ORDER)
@@ -140,8 +151,8 @@ def test_credentials_refused_for_half_a_day_are_critical(version: str, tmp_path:
     ids=["one lost try", "failing", "rare", "overdue"],
 )
 def test_a_query_that_fails(version: str, last: str, up_: str, following: str, firing: Firing, tmp_path: Path) -> None:
-    series = own("query_last_success_timestamp_seconds", last, query="q") | own("query_up", up_, query="q") | LOADED
-    series |= own("query_next_poll_timestamp_seconds", following, query="q")
+    series = own("query_last_success_timestamp_seconds", last, account="main", query="q") | own("query_up", up_, account="main", query="q") | LOADED
+    series |= own("query_next_poll_timestamp_seconds", following, account="main", query="q")
     check_firing(version, tmp_path, series, firing, interval="5m", order=ORDER)
 
 
@@ -193,14 +204,14 @@ def test_days_settle_some_polls_after_a_start(version: str, tmp_path: Path) -> N
             {"5m": [], "20m": ["LabelsShadowed instance=e:9985 severity=warning"], "50m": []},
         ),
         (
-            own("query_up", "1x30 stale", query="q", exported_query="main"),
+            own("query_up", "1x30 stale", account="main", query="q", exported_query="main"),
             {"5m": [], "20m": ["LabelsShadowed instance=e:9985 severity=warning"], "50m": []},
         ),
         (
             own("api_errors_total", "0x30 stale", kind="vm", exported_kind="auth", account="main"),
             {"5m": [], "20m": ["LabelsShadowed instance=e:9985 severity=warning"], "50m": []},
         ),
-        (own("slice_ready", "1x30", account="main", days_ago="1") | own("query_up", "1x30", query="q"), {"20m": []}),
+        (own("slice_ready", "1x30", account="main", days_ago="1") | own("query_up", "1x30", account="main", query="q"), {"20m": []}),
     ],
     ids=[
         "budget",
@@ -246,7 +257,7 @@ FILTERS: Final = {"account": "main", "terminal_type": "all", "os": "all", "regio
 def test_a_failed_scrape_ends_no_alert(version: str, series: dict[str, str], alert: str, tmp_path: Path) -> None:
     """Its end would be sent, and the alert again."""
     labels = {
-        "query": {"query": "q"},
+        "query": {"account": "main", "query": "q"},
         "slice_settled": {**FILTERS, "days_ago": "2"},
         "slice_ready": {"exported_account": "main", "days_ago": "1"},
         "api": {"account": "main"},

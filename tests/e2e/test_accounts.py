@@ -42,23 +42,23 @@ def test_a_rejected_key_affects_only_its_account_until_it_is_corrected(tmp_path:
             def shows(line: str) -> None:
                 until(lambda: line in get(f"{url}/metrics").text, line)
 
-            shows('aliyun_vod_query_polls_total{query="theirs",result="failure"} 1.0')
-            shows('aliyun_vod_query_polls_total{query="ours",result="success"} 1.0')
+            shows('aliyun_vod_query_polls_total{account="bad",query="theirs",result="failure"} 1.0')
+            shows('aliyun_vod_query_polls_total{account="good",query="ours",result="success"} 1.0')
             refused = re.findall(REQUESTS, get(f"{url}/metrics").text)
             # It is polled on schedule while the other account is paused.
-            shows('aliyun_vod_query_polls_total{query="theirs",result="skipped"} 1.0')
-            shows('aliyun_vod_query_polls_total{query="ours",result="success"} 2.0')
+            shows('aliyun_vod_query_polls_total{account="bad",query="theirs",result="skipped"} 1.0')
+            shows('aliyun_vod_query_polls_total{account="good",query="ours",result="success"} 2.0')
             metrics = get(f"{url}/metrics").text
             assert get(f"{url}/-/ready").status_code == 200
-            assert 'aliyun_vod_query_up{query="ours"} 1.0' in metrics
-            assert 'aliyun_vod_query_up{query="theirs"} 0.0' in metrics
+            assert 'aliyun_vod_query_up{account="good",query="ours"} 1.0' in metrics
+            assert 'aliyun_vod_query_up{account="bad",query="theirs"} 0.0' in metrics
             assert 'aliyun_vod_media_plays{account="good"' in metrics
             assert 'aliyun_vod_media_plays{account="bad"' not in metrics
             assert re.findall(REQUESTS, metrics) == refused, "a pause sends nothing"
 
             (tmp_path / "secret").write_text("right-secret")
             daemon.process.send_signal(signal.SIGHUP)
-            shows('aliyun_vod_query_up{query="theirs"} 1.0')
+            shows('aliyun_vod_query_up{account="bad",query="theirs"} 1.0')
             assert 'aliyun_vod_media_plays{account="bad"' in get(f"{url}/metrics").text
             assert daemon.stop() == 0
             for words in ("Traceback", "wrong-secret", "right-secret"):

@@ -21,7 +21,7 @@ accounts:
     limits: {{requests_per_second: 100}}
 queries: [{{name: q, media: all, days_ago: [0], every: 10s}}]
 """
-SUCCESSES: Final = 'aliyun_vod_query_polls_total{query="q",result="success"} '
+SUCCESSES: Final = 'aliyun_vod_query_polls_total{account="main",query="q",result="success"} '
 
 
 def write_key(folder: Path, key_id: str, secret: str) -> None:

@@ -43,11 +43,11 @@ def test_sighup_reloads_a_valid_file_and_rejects_an_invalid_one(tmp_path: Path) 
         write(tmp_path, simulator.url())
         with exporter(tmp_path, "serve", LISTEN) as daemon:
             url = daemon.url()
-            shows(url, 'aliyun_vod_query_polls_total{query="first",result="success"} 1.0')
+            shows(url, 'aliyun_vod_query_polls_total{account="main",query="first",result="success"} 1.0')
 
             write(tmp_path, simulator.url(), SECOND)
             send_sighup(daemon)
-            shows(url, 'aliyun_vod_query_polls_total{query="second",result="success"} 1.0')
+            shows(url, 'aliyun_vod_query_polls_total{account="main",query="second",result="success"} 1.0')
 
             write(tmp_path, simulator.url(), "  - {name: third, media: al, evry: 1m}\n")
             send_sighup(daemon)
@@ -59,7 +59,7 @@ def test_sighup_reloads_a_valid_file_and_rejects_an_invalid_one(tmp_path: Path) 
 
             metrics = get(f"{url}/metrics").text
             for name in ("first", "second"):
-                assert f'aliyun_vod_query_polls_total{{query="{name}",result="success"}} 1.0' in metrics
+                assert f'aliyun_vod_query_polls_total{{account="main",query="{name}",result="success"}} 1.0' in metrics
             assert httpx.post(f"{url}/-/reload", timeout=PATIENCE).status_code == 403, "it is not enabled"
             assert daemon.stop() == 0
             assert "Traceback" not in daemon.logged()
@@ -72,7 +72,7 @@ def test_a_post_reloads_where_it_is_allowed(tmp_path: Path) -> None:
             url = daemon.url()
             write(tmp_path, simulator.url(), SECOND)
             assert httpx.post(f"{url}/-/reload", timeout=PATIENCE).status_code == 200
-            shows(url, 'aliyun_vod_query_polls_total{query="second",result="success"} 1.0')
+            shows(url, 'aliyun_vod_query_polls_total{account="main",query="second",result="success"} 1.0')
 
             (tmp_path / "config.yaml").write_text("queries: []")
             answer = httpx.post(f"{url}/-/reload", timeout=PATIENCE)
@@ -94,7 +94,7 @@ def test_sighup_during_start_and_stop_does_not_end_it(tmp_path: Path) -> None:
             (later / "config.yaml").replace(tmp_path / "config.yaml")
             send_sighup(daemon)
             until(lambda: "configuration reloaded" in daemon.logged(), "a reload after the start")
-            shows(daemon.url(), 'aliyun_vod_query_polls_total{query="second",result="success"} 1.0')
+            shows(daemon.url(), 'aliyun_vod_query_polls_total{account="main",query="second",result="success"} 1.0')
 
             daemon.process.send_signal(signal.SIGTERM)
             while daemon.process.poll() is None:

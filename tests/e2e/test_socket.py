@@ -120,11 +120,11 @@ def test_a_changed_configuration_is_reloaded_and_an_invalid_one_is_logged_once(t
     watched = ("--config.enable-auto-reload", "--config.auto-reload-interval=1s")
     with running(tmp_path, "serve", *SERVE, "--web.listen-address=127.0.0.1:0", *watched, **KEYS) as daemon:
         metrics = f"{daemon.url()}/metrics"
-        until(lambda: 'query_up{query="before"}' in get(metrics).text, "the first poll")
+        until(lambda: 'query_up{account="main",query="before"}' in get(metrics).text, "the first poll")
         (tmp_path / "config.yaml").write_text("queries: [{name: q}]\n")
         until(lambda: "config_last_reload_successful 0" in get(metrics).text, "the refusal")
         configure(tmp_path, "after")
-        until(lambda: 'query_up{query="after"}' in get(metrics).text, "the reload")
+        until(lambda: 'query_up{account="main",query="after"}' in get(metrics).text, "the reload")
         body = get(metrics).text
         assert "config_last_reload_successful 1" in body
         assert 'query="before"' not in body

@@ -137,7 +137,7 @@ def full_example() -> Publication:
 
 
 def new_telemetry() -> Telemetry:
-    return Telemetry(version="1.2.3", accounts={"main": CALLS}, queries=["headline"])
+    return Telemetry(version="1.2.3", accounts={"main": CALLS}, queries=[("main", "headline")])
 
 
 def full_telemetry() -> Telemetry:
@@ -151,9 +151,9 @@ def full_telemetry() -> Telemetry:
     telemetry.calls_remaining("main", 100)
     telemetry.calls_saved("main", "sweep", 99)
     telemetry.invalid_values("main", "PlaySuccessVv", 3)
-    telemetry.poll_ended("headline", "success", seconds=1.5, ended_at=1711100000.5, up=True)
-    telemetry.next_poll("headline", 1711100900.0)
-    telemetry.unknown_media("headline", 2)
+    telemetry.poll_ended("main", "headline", "success", seconds=1.5, ended_at=1711100000.5, up=True)
+    telemetry.next_poll("main", "headline", 1711100900.0)
+    telemetry.unknown_media("main", "headline", 2)
     telemetry.set_discovery(searches={("main", "headline"): "a search"}, metadata=["main"])
     telemetry.discovered("main", "headline", 20, 1711100000.5, complete=True)
     telemetry.discovery_changed("main", "headline", "new", 20)

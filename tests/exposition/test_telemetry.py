@@ -62,11 +62,11 @@ aliyun_vod_api_invalid_values_total{{account="main",field="PlaySuccessVv"}} 0.0
 aliyun_vod_api_invalid_values_total{{account="main",field="PlayPerVv"}} 0.0
 aliyun_vod_api_invalid_values_total{{account="main",field="PlayDuration"}} 0.0
 aliyun_vod_api_invalid_values_total{{account="main",field="PlayDurationPerUv"}} 0.0
-aliyun_vod_query_up{{query="headline"}} 0.0
-aliyun_vod_query_polls_total{{query="headline",result="success"}} 0.0
-aliyun_vod_query_polls_total{{query="headline",result="partial"}} 0.0
-aliyun_vod_query_polls_total{{query="headline",result="failure"}} 0.0
-aliyun_vod_query_polls_total{{query="headline",result="skipped"}} 0.0
+aliyun_vod_query_up{{account="main",query="headline"}} 0.0
+aliyun_vod_query_polls_total{{account="main",query="headline",result="success"}} 0.0
+aliyun_vod_query_polls_total{{account="main",query="headline",result="partial"}} 0.0
+aliyun_vod_query_polls_total{{account="main",query="headline",result="failure"}} 0.0
+aliyun_vod_query_polls_total{{account="main",query="headline",result="skipped"}} 0.0
 aliyun_vod_exporter_series 0.0
 aliyun_vod_exporter_series_dropped 0.0
 aliyun_vod_exporter_storage_errors_total 0.0
@@ -116,12 +116,12 @@ def test_series_that_are_known_in_advance_exist_from_the_start() -> None:
             'aliyun_vod_api_calls_saved_total{account="main",reason="shared"} 99.0',
         ),
         (
-            lambda t: t.unknown_media("headline", 3),
-            'aliyun_vod_query_unknown_media{query="headline"} 3.0',
+            lambda t: t.unknown_media("main", "headline", 3),
+            'aliyun_vod_query_unknown_media{account="main",query="headline"} 3.0',
         ),
         (
-            lambda t: t.next_poll("headline", 12.0),
-            'aliyun_vod_query_next_poll_timestamp_seconds{query="headline"} 12.0',
+            lambda t: t.next_poll("main", "headline", 12.0),
+            'aliyun_vod_query_next_poll_timestamp_seconds{account="main",query="headline"} 12.0',
         ),
         (lambda t: t.published(5, 2), "aliyun_vod_exporter_series 5.0"),
         (lambda t: t.published(5, 2), "aliyun_vod_exporter_series_dropped 2.0"),
@@ -141,41 +141,41 @@ def query_lines(telemetry: Telemetry) -> list[str]:
 
 def test_a_successful_poll() -> None:
     telemetry = new_telemetry()
-    telemetry.poll_ended("headline", "success", seconds=1.5, ended_at=100.0, up=True)
+    telemetry.poll_ended("main", "headline", "success", seconds=1.5, ended_at=100.0, up=True)
     assert query_lines(telemetry) == [
-        'aliyun_vod_query_up{query="headline"} 1.0',
-        'aliyun_vod_query_polls_total{query="headline",result="success"} 1.0',
-        'aliyun_vod_query_poll_duration_seconds{query="headline"} 1.5',
-        'aliyun_vod_query_last_success_timestamp_seconds{query="headline"} 100.0',
+        'aliyun_vod_query_up{account="main",query="headline"} 1.0',
+        'aliyun_vod_query_polls_total{account="main",query="headline",result="success"} 1.0',
+        'aliyun_vod_query_poll_duration_seconds{account="main",query="headline"} 1.5',
+        'aliyun_vod_query_last_success_timestamp_seconds{account="main",query="headline"} 100.0',
     ]
 
 
 def test_a_poll_that_failed_keeps_the_time_of_the_last_success() -> None:
     telemetry = new_telemetry()
-    telemetry.poll_ended("headline", "success", seconds=1.5, ended_at=100.0, up=True)
-    telemetry.poll_ended("headline", "partial", seconds=2.5, ended_at=200.0, up=False)
+    telemetry.poll_ended("main", "headline", "success", seconds=1.5, ended_at=100.0, up=True)
+    telemetry.poll_ended("main", "headline", "partial", seconds=2.5, ended_at=200.0, up=False)
     assert query_lines(telemetry) == [
-        'aliyun_vod_query_polls_total{query="headline",result="success"} 1.0',
-        'aliyun_vod_query_polls_total{query="headline",result="partial"} 1.0',
-        'aliyun_vod_query_poll_duration_seconds{query="headline"} 2.5',
-        'aliyun_vod_query_last_success_timestamp_seconds{query="headline"} 100.0',
+        'aliyun_vod_query_polls_total{account="main",query="headline",result="success"} 1.0',
+        'aliyun_vod_query_polls_total{account="main",query="headline",result="partial"} 1.0',
+        'aliyun_vod_query_poll_duration_seconds{account="main",query="headline"} 2.5',
+        'aliyun_vod_query_last_success_timestamp_seconds{account="main",query="headline"} 100.0',
     ]
 
 
 @pytest.mark.parametrize(("up", "then"), [(None, "1.0"), (True, "1.0"), (False, "0.0")])
 def test_a_skipped_poll_changes_up_only_when_given(up: bool | None, then: str) -> None:  # noqa: FBT001
     telemetry = new_telemetry()
-    telemetry.poll_ended("headline", "success", seconds=1.5, ended_at=100.0, up=True)
-    telemetry.poll_skipped("headline", up=up)
-    assert f'aliyun_vod_query_up{{query="headline"}} {then}' in ours(telemetry)
-    assert 'aliyun_vod_query_polls_total{query="headline",result="skipped"} 1.0' in ours(telemetry)
-    assert 'aliyun_vod_query_poll_duration_seconds{query="headline"} 1.5' in ours(telemetry)
+    telemetry.poll_ended("main", "headline", "success", seconds=1.5, ended_at=100.0, up=True)
+    telemetry.poll_skipped("main", "headline", up=up)
+    assert f'aliyun_vod_query_up{{account="main",query="headline"}} {then}' in ours(telemetry)
+    assert 'aliyun_vod_query_polls_total{account="main",query="headline",result="skipped"} 1.0' in ours(telemetry)
+    assert 'aliyun_vod_query_poll_duration_seconds{account="main",query="headline"} 1.5' in ours(telemetry)
 
 
 def test_a_value_that_becomes_unknown_loses_its_series() -> None:
     telemetry = full_telemetry()
-    telemetry.next_poll("headline", None)
-    telemetry.next_poll("headline", None)
+    telemetry.next_poll("main", "headline", None)
+    telemetry.next_poll("main", "headline", None)
     telemetry.calls_remaining("main", None)
     assert ours(telemetry, about="aliyun_vod_query_next_poll") == []
     assert ours(telemetry, about="aliyun_vod_api_calls_remaining") == []
@@ -211,18 +211,18 @@ def test_a_rejected_configuration_keeps_the_time_of_the_accepted_one() -> None:
 
 def test_a_reload_keeps_starts_and_removes_series() -> None:
     telemetry = full_telemetry()
-    telemetry.set_targets(accounts=dict.fromkeys(("main", "second"), CALLS), queries=["headline", "all"])
+    telemetry.set_targets(accounts=dict.fromkeys(("main", "second"), CALLS), queries=[("main", "headline"), ("second", "all")])
     assert 'aliyun_vod_api_requests_total{account="main",action="Ask"} 1.0' in ours(telemetry)
     assert (
         'aliyun_vod_api_errors_total{account="second",action="Ask",code="Meter.ReadyTsError",kind="not_ready"} 0.0'
         in ours(telemetry)
     )
-    assert 'aliyun_vod_query_up{query="all"} 0.0' in ours(telemetry)
+    assert 'aliyun_vod_query_up{account="second",query="all"} 0.0' in ours(telemetry)
 
-    telemetry.set_targets(accounts={"second": CALLS}, queries=["all"])
+    telemetry.set_targets(accounts={"second": CALLS}, queries=[("second", "all")])
     assert [line for line in ours(telemetry) if 'account="main"' in line or 'query="headline"' in line] == []
     assert 'aliyun_vod_api_requests_total{account="second",action="Ask"} 0.0' in ours(telemetry)
-    assert 'aliyun_vod_query_up{query="all"} 0.0' in ours(telemetry)
+    assert 'aliyun_vod_query_up{account="second",query="all"} 0.0' in ours(telemetry)
 
 
 def test_codes_beyond_the_limit_are_counted_as_other() -> None:
