@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -181,11 +182,11 @@ def _chain(options: CredentialOptions, variables: Mapping[str, str]) -> list[Cre
     if all(variables.get(name) for name in (_ROLE_ARN, _OIDC_PROVIDER_ARN, _OIDC_TOKEN_FILE)):
         found.append(_oidc_role(options, variables))
     cli = _at_home(variables, ".aliyun/config.json")
-    if cli and cli.is_file() and not _is_true(variables, _CLI_PROFILE_DISABLED):
+    if cli and _exists(cli) and not _is_true(variables, _CLI_PROFILE_DISABLED):
         found.append(_cli_profile(options, variables, cli))
     named = variables.get(_CREDENTIALS_FILE)
     ini = Path(named) if named else _at_home(variables, ".alibabacloud/credentials.ini")
-    if ini and ini.is_file():
+    if ini and _exists(ini):
         found.append(IniProfile(ini, variables.get(_PROFILE) or "default", _ecs_role(options, variables)))
     if variables.get(_ECS_METADATA) and not _is_true(variables, _ECS_METADATA_DISABLED):
         found.append(_ecs_role(options, variables))
@@ -265,6 +266,13 @@ def _need(provider: str, values: Mapping[tuple[str, str], str]) -> None:
 def _at_home(variables: Mapping[str, str], path: str) -> Path | None:
     home = variables.get("HOME")
     return Path(home, path) if home else None
+
+
+def _exists(file: Path) -> bool:
+    """Whether there is such a file; False also where its directory may not be entered, as another user's home."""
+    with contextlib.suppress(OSError):  # since Python 3.14, `is_file` raises none
+        return file.is_file()
+    return False
 
 
 def _is_true(variables: Mapping[str, str], name: str) -> bool:

@@ -184,6 +184,13 @@ def test_the_default_chain_uses_the_metadata_service_only_if_configured(
     assert provider_chain(Options(), variables) == ()
 
 
+def test_files_in_a_place_that_cannot_be_looked_into_are_left_out_of_the_default_chain() -> None:
+    # As with the home of another user (EACCES), which a test that runs as root may enter.
+    nowhere = f"/{'a' * 300}"
+    assert provider_chain(Options(), {"HOME": nowhere}) == ()
+    assert provider_chain(Options(), {"ALIBABA_CLOUD_CREDENTIALS_FILE": f"{nowhere}/credentials.ini"}) == ()
+
+
 def test_the_profile_of_the_cli_can_be_left_out_of_the_chain(tmp_path: Path) -> None:
     (tmp_path / ".aliyun").mkdir()
     (tmp_path / ".aliyun/config.json").touch()
