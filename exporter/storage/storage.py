@@ -72,7 +72,8 @@ class Storage:
         self._retention = retention
         self._now = now
         self._meter = meter
-        self._calls = calls
+        # Also of earlier days of this process: a clock that was set to another day may be set back.
+        self._calls = {(account, day): number for account, (day, number) in calls.items()}
         self._unsaved = WriteBatch()
         self._in_progress = WriteBatch()
         self._writing: asyncio.Task[None] | None = None
@@ -150,13 +151,12 @@ class Storage:
         self._retention = retention
 
     def calls_spent(self, account: str, day: date) -> int:
-        """The calls of an account on a day of UTC+8; 0 for any but the last recorded day."""
-        last, calls = self._calls.get(account, (None, 0))
-        return calls if last == day else 0
+        """The calls of an account on a day of UTC+8; 0 for days before the start, except the last recorded one."""
+        return self._calls.get((account, day), 0)
 
     def record_calls(self, account: str, day: date, calls: int) -> None:
         """Record the calls of an account on a day of UTC+8; they are written soon, without waiting."""
-        self._calls[account] = day, calls
+        self._calls[account, day] = calls
         self._unsaved = self._unsaved.merged(WriteBatch(calls={account: (day, calls)}))
         # After a failure the next poll tries again, not each of its calls.
         if not self._failing:
