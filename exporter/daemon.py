@@ -167,7 +167,7 @@ class Daemon:
         if isinstance(found, UpstreamError):
             skipped = isinstance(found, AccountPaused | QuotaExceeded)
             result = PollResult.SKIPPED if skipped else PollResult.FAILURE
-            return PollReport(query, started_at, self._now(), (), result)
+            return PollReport(query, started_at, self._now(), (), result, search_error=found)
         with self._media_discovery.polling(query.account):
             return await self.poller.poll(found)
 

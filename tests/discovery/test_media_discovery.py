@@ -177,6 +177,19 @@ def tagged(video: Video, *tags: str) -> Video:
     )
 
 
+async def test_repeats_of_a_first_search_that_fails_spend_a_tenth_of_calls_per_day_at_most() -> None:
+    async with running_harness(text=text(calls_per_day=100), media="{search: {tags: [promo]}}") as harness:
+        harness.simulator.change(faults=(Fault("ServiceUnavailable", when={"Action": "SearchMedia"}),))
+        (query,) = harness.exporter.queries
+
+        retry = await harness.exporter.poll(query)
+        assert retry is not None
+        assert retry.not_before - harness.clock.at == pytest.approx(DAY * 4 / 10)  # 4 attempts of 10 a day
+        # The poll, which needs its media, repeats the first search; the job of the search repeats later ones only.
+        assert await harness.exporter.discovery.refresh_search(query) is None
+        assert len(harness.simulator.request_log.calls) == 4
+
+
 @pytest.mark.parametrize("code", ["Forbidden.RAM", "ServiceUnavailable", "ErrorMatchSyntax", "html"])
 async def test_a_failed_refresh_keeps_what_is_known(code: str) -> None:
     async with running_harness(text=text(), media="{search: {tags: [promo]}}") as harness:
