@@ -12,7 +12,7 @@ from exporter import app
 from exporter.backfill import replay
 from exporter.backfill.progress import NO_PROGRESS
 from exporter.core import play_dates
-from exporter.core.model import ByIds, merged_problems
+from exporter.core.model import merged_problems
 from exporter.core.publication import PublicationRules
 from exporter.errors import FlagError, UpstreamError
 from exporter.plurals import counted
@@ -105,7 +105,8 @@ async def fetch(
 ) -> BackfillData:
     """Request the last `count` play dates, except data in storage that was observed once its day could be final.
 
-    Searches run first: their media are those found now. Each day is stored when it is complete, so that an interrupted backfill can be continued.
+    Searches run first: their media are those found now. Each day is stored when it is complete, so that an interrupted
+    backfill can be continued.
 
     Raises StartError, and FlagError when none of the days can be written yet.
     """
@@ -166,7 +167,7 @@ async def _searched(
         outcome = await daemon.discovery.with_media(query)
         if isinstance(outcome, UpstreamError):
             reason, advice = f"its search failed: {outcome.code}: {outcome.message}", outcome.advice
-        elif outcome.search is not None and outcome.media == ByIds(frozenset()):
+        elif outcome.finds_nothing:
             reason, advice = "its search finds no media", "Correct the conditions of the search."
         else:
             found.append(replace(query, media=outcome.media))

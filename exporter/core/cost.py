@@ -69,10 +69,9 @@ def cost(query: Query, settlement: Settlement, totals: Mapping[Dimensions, int] 
     polls = _polls_of_a_date(query, settlement)
     polled_days = len(query.days_ago) + len(unpublished_days(query))
     per_row = len(query.days_ago) * _SERIES_PER_ROW + has_expected_plays(query) * _SETTLED_SERIES_PER_ROW
-    zero = Estimate(0, 0)
-    first = steady = series = zero
+    first = steady = series = NOTHING
     for dimensions in query.dimensions:
-        calls, media = _UNKNOWN if _not_found_yet(query) else _per_slice(query.media, (totals or {}).get(dimensions))
+        calls, media = _UNKNOWN if query.finds_nothing else _per_slice(query.media, (totals or {}).get(dimensions))
         first += _times(calls, polled_days)
         steady += _times(calls, polls)
         series += _times(media, per_row)
@@ -82,7 +81,7 @@ def cost(query: Query, settlement: Settlement, totals: Mapping[Dimensions, int] 
 
 def media_of(query: Query, totals: Mapping[Dimensions, int] | None = None) -> Estimate:
     """How many media a query publishes; those of an ended search are known."""
-    if _not_found_yet(query):
+    if query.finds_nothing:
         return _UNKNOWN[1]
     per_slice = [_per_slice(query.media, (totals or {}).get(dimensions))[1] for dimensions in query.dimensions]
     highs = [estimate.high for estimate in per_slice]
@@ -90,16 +89,12 @@ def media_of(query: Query, totals: Mapping[Dimensions, int] | None = None) -> Es
     return Estimate(max(estimate.low for estimate in per_slice), max(known) if len(known) == len(highs) else None)
 
 
-def _not_found_yet(query: Query) -> bool:
-    return query.search is not None and query.media == ByIds(frozenset())
-
-
 def search_cost(search: Search, found: Estimate, tree: CategoryTree | None = None) -> Cost:
     """The cost of a search that finds `found` media, if the service counts no others; it has no series."""
     walks = _walk_calls(found)
     if search.needs_categories:
         walks += _tree_calls(tree)
-    return Cost(0, walks, _times(walks, _DAY / search.every), Estimate(0, 0))
+    return Cost(0, walks, _times(walks, _DAY / search.every), NOTHING)
 
 
 def metadata_cost(rules: MetadataRules, published: Estimate, found: Estimate, tree: CategoryTree | None = None) -> Cost:

@@ -34,7 +34,11 @@ async def test_media_of_a_search_are_those_that_it_finds_now() -> None:
     ("search", "faults", "reason"),
     [
         ("{tags: [unused]}", (), "its search finds no media"),
-        ("{status: Normal}", (Fault("Forbidden.RAM", when={"Action": "SearchMedia"}),), "its search failed: Forbidden.RAM: "),
+        (
+            "{status: Normal}",
+            (Fault("Forbidden.RAM", when={"Action": "SearchMedia"}),),
+            "its search failed: Forbidden.RAM: ",
+        ),
         ("{category: Nowhere}", (), "its search failed: unknown_category: there is no category Nowhere"),
     ],
 )

@@ -44,7 +44,7 @@ from exporter.vod import (
 )
 from exporter.vod.auth_breaker import AuthCircuitBreaker
 from exporter.vod.credentials.credential_files import SecretFile
-from exporter.vod.credentials.sources import Credentials, EnvSecret, validate_secret
+from exporter.vod.credentials.sources import Credentials, EnvCredentials, validate_secret
 from exporter.vod.daily_quota import DailyQuota
 from exporter.vod.error_classification import classify
 from exporter.vod.network_route import AttemptProgress
@@ -195,9 +195,9 @@ def ours() -> Iterator[UpstreamError]:
         with pytest.raises(CredentialsError) as unusable:
             validate_secret(text, "environment variable ALIBABA_CLOUD_ACCESS_KEY_ID")
         yield unusable.value
-    for secret in (SecretFile("/nowhere/key"), EnvSecret("NOT_SET", environ={})):
+    for read in (SecretFile("/nowhere/key").read, EnvCredentials({}).get):
         with pytest.raises(CredentialsError) as missing:
-            asyncio.run(secret.read())
+            asyncio.run(read())
         yield missing.value
 
     for reply in (

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 LIBRARY: Final = "alibabacloud_credentials"
 """The library that fetches credentials from providers; not installed by default."""
+# Never `pip install` by name: the package is on no index, so a stranger who registers the name would get cloud keys.
 INSTALL_ROLES: Final = "from a checkout, pip install --require-hashes -r requirements/roles.txt"
 SESSION_NAME: Final = "aliyun-vod-exporter"
 METADATA_SERVICE: Final = "http://100.100.100.200"

@@ -67,7 +67,6 @@ _FOREIGN: Final = re.compile(r"\W*((result|response|stderr|output)\b|[{\n]).*", 
 _LONG: Final = re.compile(r"(?<![\w+/=%.~-])(?!/)[\w+/=%.~-]{80,}")
 # Exceptions with messages written by the library.
 _WITH_CLEAR_MESSAGES: Final = ("CredentialException", "ValueError")
-# Never `pip install` by name: the package is on no index, so a stranger who registers the name would get cloud keys.
 _METADATA_ADVICE: Final = "Attach a RAM role to the instance, and let role_name be its name or leave it out."
 _NETWORK_ADVICE: Final = "Check the network path to it, and HTTPS_PROXY; it is retried."
 
