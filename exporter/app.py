@@ -163,7 +163,7 @@ async def assemble(
             store=storage,
             discovery=discovery,
             player_views=player.views,
-            report_remaining=accounts.report_remaining,
+            report_limits=accounts.report_limits,
         )
         yield daemon, accounts, player
 
