@@ -206,11 +206,11 @@ def ours() -> Iterator[UpstreamError]:
         RawResponse(400, {}, b'{"Code":"X"}'),
     ):
         with pytest.raises(UpstreamError) as malformed:
-            responses.decode_response(reply, PLAY_DATA, {}, now=NOW)
+            responses.decode_response(reply, PLAY_DATA, {}, now=NOW, hide=())
         yield malformed.value
     for number, encoding in ((201, ""), (200, "the compressed response ends before its checksum")):
         with pytest.raises(UpstreamError) as malformed:
-            responses.decode_response(RawResponse(number, {}, b"", encoding), PLAY_DATA, {}, now=NOW)
+            responses.decode_response(RawResponse(number, {}, b"", encoding), PLAY_DATA, {}, now=NOW, hide=())
         yield malformed.value
 
 
@@ -337,7 +337,7 @@ def test_network_failures_have_no_english_left_in_chinese() -> None:
     failures = list(network_failures())
     assert len({failure.message for failure in failures}) > 70
     for failure in failures:
-        message = responses.no_response(failure.code, f"no response from VOD: {failure.message}").message
+        message = responses.no_response(failure.code, f"no response from VOD: {failure.message}", ()).message
         shown = translated("message", message, "zh")
         assert shown is not None
         assert english_left(shown) == [], shown
@@ -372,7 +372,7 @@ def test_the_advice_names_what_the_system_lacks(number: int, advice: str) -> Non
 
 
 def test_network_errors_of_libraries_are_translated_like_the_exporters_own() -> None:
-    silent = responses.no_response("connect", "no response from vod.cn-shanghai.aliyuncs.com: Connection refused")
+    silent = responses.no_response("connect", "no response from vod.cn-shanghai.aliyuncs.com: Connection refused", ())
 
     assert is_own(silent.code, silent.message)
     assert {error_codes.TIMEOUT, error_codes.CONNECT, error_codes.MALFORMED} <= OWN_CODES

@@ -71,7 +71,7 @@ _METADATA_ADVICE: Final = "Attach a RAM role to the instance, and let role_name 
 _NETWORK_ADVICE: Final = "Check the network path to it, and HTTPS_PROXY; it is retried."
 
 
-def describe_failure(error: BaseException, server: str, hide: Collection[str] = ()) -> tuple[str, str]:
+def describe_failure(error: BaseException, server: str, hide: Collection[str]) -> tuple[str, str]:
     """The message and advice for a failed request to `server`, without the texts in `hide`."""
     message, advice = (
         _of_this_machine(error, server) or _of_the_network(error, server) or _of_the_library(error, server)
