@@ -12,7 +12,6 @@ from pathlib import Path
 from string import Formatter
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -296,8 +295,6 @@ def network_failures() -> Iterator[network_errors.NetworkError]:
     yield network_errors.unsendable()
     for status in (403, 407, 502):
         yield network_errors.proxy_refused(status)
-    for error in (httpx.ConnectError("raw text"), httpx.RemoteProtocolError("raw text"), httpx.ReadError("raw text")):
-        yield network_errors.of_httpx(error)
     for text in reasons_not_http():
         yield network_errors.no_http(text)
 
