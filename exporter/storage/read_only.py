@@ -149,7 +149,7 @@ def spent(connection: sqlite3.Connection) -> dict[str, tuple[date, int]]:
 def recent(connection: sqlite3.Connection, oldest: date) -> tuple[SliceData, ...]:
     """All slices from the play date `oldest` on; where all are earlier, those of the last stored month.
 
-    A clock that is ahead at the start then hides no data once it is correct again. Raises sqlite3.Error,
+    A clock that is ahead at the start, or an exporter that was off for long, then hides no data. Raises sqlite3.Error,
     CorruptStorage.
     """
     (newest,) = connection.execute("SELECT max(play_date) FROM slice").fetchone()
