@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.errors import StartError
+from exporter.vod.credentials.provider_chain import provider_chain
 from exporter.vod.credentials.providers import (
     METADATA_SERVICE,
     AssumedRole,
@@ -15,7 +16,6 @@ from exporter.vod.credentials.providers import (
     IniProfile,
     OidcRole,
     UriProvider,
-    provider_chain,
 )
 
 if TYPE_CHECKING:
