@@ -23,7 +23,8 @@ Values = tuple[float | None, ...]
 
 CONFIRM_SECONDS: Final = 30.0
 """Two reads that are less apart count as one: a poll may read a bucket twice, and a reload may repeat a poll."""
-_CONFIRMING_READS: Final = 2
+CONFIRMING_READS: Final = 2
+"""How many polls have to read a bucket unchanged."""
 # A chunk whose values change with every read is not read forever.
 _MOST_READS: Final = 6
 
@@ -176,7 +177,7 @@ class TargetHistory:
 
     def _is_read(self, call: CallHistory, start: int) -> bool:
         reads = call.chunks.get(start)
-        if reads is None or reads.times < _CONFIRMING_READS:
+        if reads is None or reads.times < CONFIRMING_READS:
             return False
         return reads.times >= _MOST_READS or all(
             call.confirmed.get(at) == seen.values
