@@ -164,6 +164,7 @@ async def _searched(
     found: list[Query] = []
     gaps: list[Gap] = []
     for query in queries:
+        await daemon.discovery.refresh_search(query)  # for one with a result in storage; if it fails, that stays
         outcome = await daemon.discovery.with_media(query)
         if isinstance(outcome, UpstreamError):
             reason, advice = f"its search failed: {outcome.code}: {outcome.message}", outcome.advice

@@ -1,20 +1,27 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from exporter.app import Runtime
 from exporter.backfill.collect import BackfillData, fetch
 from exporter.backfill.progress import ProgressLines
 from exporter.core import play_dates
+from exporter.core.model import ByIds
 from exporter.simulator.faults import Fault
+from tests.discovery.test_media_discovery import tagged
 from tests.harness import NOON, Clock, configuration, simulated
 
+if TYPE_CHECKING:
+    from pathlib import Path
 
-async def fetched(url: str, search: str) -> BackfillData:
-    clock = Clock()
+
+async def fetched(url: str, search: str, storage: Path | None = None, clock: Clock | None = None) -> BackfillData:
+    clock = clock or Clock()
     runtime = Runtime({}, clock.now, clock.now, clock.sleep)
     config = configuration(url, media=f"{{search: {search}}}", dimensions="[{}, {os: [iOS]}]")
-    return await fetch(config, runtime, 2, ProgressLines(lambda _: None))
+    return await fetch(config, runtime, 2, ProgressLines(lambda _: None), storage)
 
 
 async def test_media_of_a_search_are_those_that_it_finds_now() -> None:
@@ -28,6 +35,17 @@ async def test_media_of_a_search_are_those_that_it_finds_now() -> None:
     truth = {each: dataset.row(each, yesterday, now=NOON) for each in dataset.media_ids}
     assert played == {media_id: row.plays for media_id, row in truth.items() if row is not None and media_id in rows}
     assert len(played) > 50
+
+
+async def test_what_a_search_found_long_ago_is_searched_again(tmp_path: Path) -> None:
+    clock, media_ids = Clock(), set[str]()
+    async with simulated(clock=clock) as (simulator, url):
+        for video in list(simulator.library.at(NOON).by_id.values())[:2]:
+            simulator.library.put(tagged(video))
+            media_ids.add(video.media_id)
+            data = await fetched(url, "{tags: [mine]}", tmp_path / "vod.db", clock)
+            assert (data.gaps, data.rules.queries[0].media) == ((), ByIds(frozenset(media_ids)))
+            clock.at += 7_200
 
 
 @pytest.mark.parametrize(
