@@ -14,7 +14,7 @@ from exporter.storage.file import APPLICATION_ID, SQLITE_ERRORS, locked, unusabl
 from exporter.storage.file_errors import MOVE_AWAY, refusal
 from exporter.storage.media_table import write_media
 from exporter.storage.open_files import Changes, FileLost, OpenFiles, SideFilesLost
-from exporter.storage.read_only import check_pages, check_side_files, content_fault, heads, spent
+from exporter.storage.read_only import calls_by_account, check_pages, check_side_files, content_fault, headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -162,11 +162,11 @@ def opened(path: Path, *, migrations: Sequence[Migration]) -> Generator[Database
             check_pages(connection, path)
             _migrate(connection, path, migrations)
             _settings(connection, path)
-            for _ in heads(connection):
+            for _ in headers(connection):
                 pass  # a corrupt file is neither written to nor are days deleted from it
             connection.execute("SELECT 1 FROM slice").fetchone()  # creates the -wal and -shm
             database = stack.enter_context(contextlib.closing(Database(connection, path, real)))
-            database.read(spent)
+            database.read(calls_by_account)
             database.write(WriteBatch())
         except SQLITE_ERRORS as error:
             raise unusable(path, error) from error

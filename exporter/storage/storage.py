@@ -15,7 +15,7 @@ from exporter.storage.database import Database, WriteBatch, opened
 from exporter.storage.media_table import read_media
 from exporter.storage.migrations import MIGRATIONS
 from exporter.storage.open_files import FileLost, SideFilesLost
-from exporter.storage.read_only import recent, spent
+from exporter.storage.read_only import calls_by_account, recent
 from exporter.storage.retention import retention_cutoff
 from exporter.threads import FILE_SECONDS, HANGING, DaemonThread
 
@@ -105,7 +105,7 @@ class Storage:
 
             def start() -> tuple[Database, dict[str, tuple[date, int]]]:
                 database = resources.enter_context(opened(path, migrations=migrations))
-                return database, database.read(spent)
+                return database, database.read(calls_by_account)
 
             try:
                 database, calls = await _patient(loop.run_in_executor(thread, start), path)
