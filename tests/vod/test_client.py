@@ -453,7 +453,7 @@ async def test_missing_credentials_send_no_request_and_open_no_breaker() -> None
     service = Service(ok())
     async with ClientFixture(service) as fixture:
         source = EnvCredentials(environ)
-        async with Client(
+        client = Client(
             "main",
             endpoint=ENDPOINT,
             credentials=source,
@@ -461,12 +461,12 @@ async def test_missing_credentials_send_no_request_and_open_no_breaker() -> None
             timeout=300,
             meter=fixture.meter,
             transport=httpx.MockTransport(service),
-        ) as client:
-            with pytest.raises(CredentialsError) as caught:
-                await client.call(action(bytes), {})
-            assert isinstance(caught.value, RequestSkipped)
-            environ.update(ALIBABA_CLOUD_ACCESS_KEY_ID="i", ALIBABA_CLOUD_ACCESS_KEY_SECRET="s")
-            assert await client.call(action(bytes), {}) == b"fine"
+        )
+        with pytest.raises(CredentialsError) as caught:
+            await client.call(action(bytes), {})
+        assert isinstance(caught.value, RequestSkipped)
+        environ.update(ALIBABA_CLOUD_ACCESS_KEY_ID="i", ALIBABA_CLOUD_ACCESS_KEY_SECRET="s")
+        assert await client.call(action(bytes), {}) == b"fine"
     assert fixture.meter.failed == []
 
 
