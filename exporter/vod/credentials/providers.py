@@ -1,4 +1,4 @@
-"""Providers of credentials, each with all that it takes to ask it; and the library that asks them."""
+"""The providers of credentials, each with its parameters, and the library that contacts them."""
 
 from __future__ import annotations
 
