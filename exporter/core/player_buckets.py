@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from exporter.core.player_fields import Kind
+from exporter.core.player_intervals import CONFIRMING_READS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,8 +24,6 @@ Values = tuple[float | None, ...]
 
 CONFIRM_SECONDS: Final = 30.0
 """Two reads that are less apart count as one: a poll may read a bucket twice, and a reload may repeat a poll."""
-CONFIRMING_READS: Final = 2
-"""How many polls have to read a bucket unchanged."""
 # A chunk whose values change with every read is not read forever.
 _MOST_READS: Final = 6
 

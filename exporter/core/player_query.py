@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
-from exporter.core.player_buckets import CONFIRMING_READS
 from exporter.core.player_fields import PlayerField, calls
-from exporter.core.player_intervals import INTERVALS, Interval
+from exporter.core.player_intervals import CONFIRMING_READS, INTERVALS, Interval
 
 if TYPE_CHECKING:
     from exporter.core.player_buckets import PublishedBuckets
