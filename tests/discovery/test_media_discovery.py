@@ -372,6 +372,23 @@ async def test_media_that_do_not_exist_are_named(not_found: Any) -> None:
         assert [line for line in logs if line["event"] == "media do not exist"] == []
 
 
+async def test_deleted_media_are_checked_again_once_a_refresh_succeeds() -> None:
+    async with running_harness(text=text(METADATA)) as probe:
+        media_id, video = next(iter(videos(probe).items()))
+    async with running_harness(text=text(METADATA), media=f"{{ids: [{media_id}]}}") as harness:
+        harness.simulator.library.delete(media_id)
+        await harness.poll()
+        assert any("deleted" in name for name in await metadata(harness))
+
+        harness.clock.at += 6 * 3_600
+        harness.simulator.library.put(video)
+        harness.simulator.change(faults=(Fault("ServiceUnavailable", when={"Action": "GetVideoInfos"}),))
+        assert await harness.exporter.discovery.refresh_metadata("main") is not None
+        harness.clock.at += 300
+        harness.simulator.change(faults=())
+        assert not any("deleted" in name for name in await metadata(harness))
+
+
 async def test_the_calls_of_the_day_are_left_to_plays() -> None:
     limited = text(METADATA, calls_per_day=100)
     async with running_harness(SimulatorOptions(media=2_000), text=limited, media="{top: 900}") as harness:
