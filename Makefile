@@ -12,7 +12,7 @@ test test-all bench drops faults fuzz soak mutants: export PYTHONUTF8 = 1
 .PHONY: help demo test test-all lint format bench drops faults fuzz soak mutants audit sbom dist release-version chart dashboards calls docs lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.runtime ## run simulator and exporter on loopback
 	$(BIN)/python -m exporter demo $(ARGS)
@@ -88,17 +88,18 @@ calls: $(VENV)/.dev ## count calls on the simulator into docs/design/calls.md
 docs: $(VENV)/.dev ## the tables of settings and flags in docs/ and docs/zh-CN/ from the code
 	$(BIN)/python -m tests.docs_pages
 
-# A virtual environment is created once, then updated when its lock changes.
-$(VENV)/bin/python:
+# A virtual environment is created once, then updated when its lock changes. Where ensurepip is missing, as on Debian
+# without python3-venv, it is left behind without pip, and made again the next time.
+$(VENV)/bin/pip:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.runtime: requirements/runtime.txt | $(VENV)/bin/python
+$(VENV)/.runtime: requirements/runtime.txt | $(VENV)/bin/pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/runtime.txt
 	@touch $@
 
 # What lint, the slow tests and campaigns need besides takes as long to install as half of the fast tests to run.
-$(VENV)/.test $(VENV)/.dev: $(VENV)/.%: requirements/%.txt pyproject.toml | $(VENV)/bin/python
+$(VENV)/.test $(VENV)/.dev: $(VENV)/.%: requirements/%.txt pyproject.toml | $(VENV)/bin/pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$*.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/.test $(VENV)/.runtime
@@ -116,7 +117,7 @@ $(VENV)/.oldest-pip: requirements/oldest-pip.txt | $(VENV)/.dev
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --dest=$(VENV)/oldest-pip -r requirements/oldest-pip.txt
 	@touch $@
 
-lock: | $(VENV)/bin/python ## resolve the dependencies again, for every Python and platform, with hashes
+lock: | $(VENV)/bin/pip ## resolve the dependencies again, for every Python and platform, with hashes
 	$(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet uv
 	$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --output-file requirements/runtime.txt
 	$(UV) pip compile $(LOCK_FLAGS) pyproject.toml --extra roles --constraint requirements/runtime.txt --output-file requirements/roles.txt

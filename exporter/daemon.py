@@ -143,7 +143,12 @@ class Daemon:
         except TimeoutError:
             ended_at = self._now()
             report = PollReport(query, ended_at - self._poll_timeout, ended_at, (), PollResult.FAILURE)
-            _log.error("poll timed out", query=query.name, after_seconds=self._poll_timeout)
+            _log.error(
+                "poll timed out",
+                query=query.name,
+                after_seconds=self._poll_timeout,
+                advice="Request less, or raise the limits of the account: check-config prints how many calls it takes.",
+            )
         self.states.poll_ended(report)
         try:
             await self._exposition.refresh()

@@ -74,7 +74,9 @@ def describe_exhaustion(error: BaseException) -> str:
 
 
 def reason_of(error: OSError) -> str:
-    """The reason of a system error, with what to do if this process ran out of something."""
+    """Why a file cannot be read, with what to do if its mode or a limit of this process is the reason."""
+    if error.errno == errno.EACCES:
+        return f"{error.strerror}; let the exporter's user read it"
     return describe_exhaustion(error) or error.strerror or str(error)
 
 

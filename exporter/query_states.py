@@ -118,7 +118,12 @@ class QueryStates:
             self._meter.poll_skipped(job.name)
         if job.kind in {JobKind.POLL, JobKind.PLAYER}:
             event = "poll skipped" if job.kind is JobKind.POLL else "player poll skipped"
-            _log.warning(event, query=job.name, reason="the previous poll has not ended")
+            _log.warning(
+                event,
+                query=job.name,
+                reason="the previous poll has not ended",
+                advice="Raise every of it, or request less: check-config prints how many calls it takes.",
+            )
 
     def next_run(self, job: JobId, at: float, /) -> None:
         """Record that the next poll of a query starts at `at` (seconds since 1970)."""

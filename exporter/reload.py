@@ -138,7 +138,11 @@ class Reloader:
             await self._reload()
         except ExporterError as error:
             self._daemon.telemetry.config_rejected()
-            _log.error("configuration not reloaded", error="; ".join(str(error).splitlines()))
+            _log.error(
+                "configuration not reloaded",
+                error="; ".join(str(error).splitlines()),
+                advice="The previous configuration stays in use. Correct the file, and reload again.",
+            )
             return error
         except Exception:  # noqa: BLE001 - a defect in the reload must not end the daemon
             self._daemon.telemetry.config_rejected()

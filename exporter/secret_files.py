@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import grp
 import os
+import pwd
 import re
 import stat
 from dataclasses import dataclass, field
@@ -107,10 +109,11 @@ def permission_warnings(path: Path, *, is_secret: bool = True, is_used: bool = F
     it is used even if everyone may write to it.
     """
     with contextlib.suppress(OSError, ValueError, RuntimeError):
-        mode = stat.S_IMODE(path.stat().st_mode)
+        status = path.stat()
+        mode = stat.S_IMODE(status.st_mode)
         if _is_mounted_read_only(path):
             return
-        if mode & (stat.S_IWGRP | stat.S_IWOTH):
+        if mode & stat.S_IWOTH or (mode & stat.S_IWGRP and not _is_own_group(status)):
             writers, until_then = (
                 ("everyone", "; until then it is not used") if mode & stat.S_IWOTH else ("its group", "")
             )
@@ -141,6 +144,19 @@ def without_keys(value: str) -> str:
 def _check(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "it is not a regular file", shown(path))
+
+
+def _is_own_group(status: os.stat_result) -> bool:
+    """Whether the group of a file is its owner's own, without other members, as where the umask is 0002 (Debian 13).
+
+    By the rule of pam_umask, which sets that umask: it is the primary group of a user, and has the user's name. Not for
+    root, whose group other users have in containers.
+    """
+    with contextlib.suppress(KeyError):
+        owner, group = pwd.getpwuid(status.st_uid), grp.getgrgid(status.st_gid)
+        is_own = (owner.pw_name, owner.pw_gid) == (group.gr_name, group.gr_gid)
+        return is_own and owner.pw_uid != 0 and set(group.gr_mem) <= {owner.pw_name}
+    return False
 
 
 def _is_open_to_all(directory: Path) -> bool:

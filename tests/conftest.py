@@ -170,7 +170,11 @@ def _missing(item: pytest.Item) -> str:
 
 
 def pytest_configure() -> None:
-    """Thousands of tests are collected faster without looking for garbage among them."""
+    """Thousands of tests are collected faster without looking for garbage among them.
+
+    Configurations that they write are to be as private as with the umask of most users, or each would be warned about.
+    """
+    os.umask(0o022)
     gc.disable()
 
 

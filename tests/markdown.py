@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parent.parent
-# Hidden folders (.venv, .git) are not part of the project.
+# Hidden folders (.venv, .git) are not part of the project, nor is the virtual environment that the README makes.
 PAGES: Final = sorted(
     str(page.relative_to(ROOT))
     for place in ROOT.iterdir()
-    if not place.name.startswith(".")
+    if not place.name.startswith(".") and not (place / "pyvenv.cfg").exists()
     for page in (place.rglob("*.md") if place.is_dir() else [place])
     if page.suffix == ".md"
 )

@@ -79,6 +79,16 @@ def test_help_is_about_the_daemon_and_names_all_else(argv: list[str], capsys: py
         assert word in printed
 
 
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
+def test_help_fits_a_terminal_of_usual_width(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "90")
+
+    assert status_of("help", *command) == 0
+    assert all(len(line) <= 88 for line in capsys.readouterr().out.splitlines())
+
+
 @pytest.mark.parametrize("level", ["warn", "warning", "WARN"])
 def test_a_level_has_the_name_that_it_has_in_other_exporters(
     level: str, config: Path, capsys: pytest.CaptureFixture[str]
@@ -172,6 +182,24 @@ def test_without_keys_it_cannot_start(config: Path, capsys: pytest.CaptureFixtur
         (["--config.file="], "argument --config.file: is empty: name a file"),
         (["check-healthy", "--tls.ca-file="], "argument --tls.ca-file: is empty: name a file"),
         (["backfill", "--output="], "argument --output: is empty: name a file"),
+        (
+            ["--config.file=~/c.yaml"],
+            "argument --config.file: '~/c.yaml': ~ is not replaced here: write the whole path",
+        ),
+        (
+            ["--storage.path=~/c.yaml"],
+            "argument --storage.path: '~/c.yaml': ~ is not replaced here: write the whole path",
+        ),
+        (
+            ["--web.config.file=~/c.yaml"],
+            "argument --web.config.file: '~/c.yaml': ~ is not replaced here: write the whole path",
+        ),
+        (
+            ["backfill", "--output=~/c.yaml"],
+            "argument --output: '~/c.yaml': ~ is not replaced here: write the whole path",
+        ),
+        (["simulate", "--media=10000001"], "argument --media: '10000001' is more than 10000000"),
+        (["demo", "--media=10000001"], "argument --media: '10000001' is more than 10000000"),
         (["--web.telemetry-path=/a/../b"], "'/a/../b' is not a path of its own"),
         (["--web.telemetry-path=//b"], "'//b' is not a path of its own"),
         (["--web.telemetry-path=/a%20b"], "'/a%20b' is not a path of its own"),

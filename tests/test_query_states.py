@@ -94,6 +94,7 @@ def test_a_poll_that_was_due_during_the_last_one_is_counted_and_logged_one_of_a_
             made.next_run(JobId(kind, "a"), NOON)
     assert meter.counted == [("a", "skipped", None), ("a", "next", NOON)]
     assert [(line["event"], line["query"]) for line in logged] == [("poll skipped", "a"), ("player poll skipped", "a")]
+    assert all("every" in line["advice"] for line in logged)
 
 
 @pytest.mark.parametrize(

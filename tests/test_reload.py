@@ -244,6 +244,7 @@ async def test_a_file_that_cannot_be_used_changes_nothing_but_says_why(
         after = await daemon.series("^aliyun_vod")
         assert after == {**before, "aliyun_vod_exporter_config_last_reload_successful": 0}
         (line,) = (line for line in capsys.readouterr().out.splitlines() if "configuration not reloaded" in line)
+        assert "Correct the file, and reload again." in line
         for words in expected_words:
             assert words in answer.text
             assert words in line

@@ -55,8 +55,10 @@ class UsageError(Exception):
 class _Parser(argparse.ArgumentParser):
     """Raises UsageError, where argparse would print the usage and exit."""
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
+    def __init__(
+        self, formatter_class: type[argparse.HelpFormatter] = argparse.RawDescriptionHelpFormatter, **settings: Any
+    ) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=formatter_class, **settings)
 
     def error(self, message: str) -> NoReturn:
         # argparse's sentence for `--flag=value` where the flag takes none.
@@ -75,9 +77,7 @@ class _Flags:
         self.names += flags
         action = self._parser.add_argument(*flags, **settings)
         default = action.default
-        if action.required:
-            action.help = f"{action.help} (required)"
-        elif default is not None and default is not False and default not in ([], "", argparse.SUPPRESS):
+        if default is not None and default is not False and default not in ([], ""):
             action.help = f"{action.help} (default: {', '.join(default) if isinstance(default, list) else default})"
         return action
 
@@ -142,7 +142,7 @@ def complete() -> None:
 
 def _parser(command: Command, *, named: bool) -> _Parser:
     prog = f"{PROGRAM} {command.name}" if named else PROGRAM
-    return _Parser(prog=prog, usage="%(prog)s [FLAGS]", description=command.sentence)
+    return _Parser(argparse.HelpFormatter, prog=prog, usage="%(prog)s [FLAGS]", description=command.sentence)
 
 
 def _help_of(command: Command) -> str:
@@ -177,11 +177,20 @@ def _epilog() -> str:
 
 def _list(title: str, entries: dict[str, str]) -> str:
     """A section, formatted as argparse formats sections of flags."""
-    width = 24
+    import shutil  # noqa: PLC0415 - for help only
+    import textwrap  # noqa: PLC0415 - likewise
+
+    column = 24
+    indented = textwrap.TextWrapper(
+        width=max(shutil.get_terminal_size().columns - 2, column + 11),
+        subsequent_indent=" " * column,
+        break_on_hyphens=False,
+    )
     lines = [f"{title}:"]
     for name, text in entries.items():
-        short = len(name) + 4 <= width
-        lines += [f"  {name:{width - 4}}  {text}"] if short else [f"  {name}", f"{'':{width}}{text}"]
+        short = len(name) + 4 <= column
+        lines += [] if short else [f"  {name}"]
+        lines += indented.wrap(f"  {name if short else '':{column - 4}}  {text}")
     return "\n".join(lines)
 
 

@@ -88,27 +88,12 @@ def _check_healthy(parser: Parser) -> None:
         metavar="SECONDS",
         help="timeout of the connection, and then of the response, at most 3600",
     )
-    add(
-        "--tls.ca-file",
-        dest="ca_file",
-        type=flag_values.file,
-        metavar="FILE",
-        help="CAs to trust instead of the system's (PEM)",
-    )
-    add(
-        "--tls.cert-file",
-        dest="cert_file",
-        type=flag_values.file,
-        metavar="FILE",
-        help="client certificate, if required (PEM)",
-    )
-    add(
-        "--tls.key-file",
-        dest="key_file",
-        type=flag_values.file,
-        metavar="FILE",
-        help="key of the client certificate (PEM)",
-    )
+    for name, what in (
+        ("ca", "CAs to trust instead of the system's (PEM)"),
+        ("cert", "client certificate, if required (PEM)"),
+        ("key", "key of the client certificate (PEM)"),
+    ):
+        add(f"--tls.{name}-file", dest=f"{name}_file", type=flag_values.file, metavar="FILE", help=what)
     add(
         "--tls.insecure-skip-verify",
         dest="insecure",
@@ -193,13 +178,7 @@ def _probe(parser: Parser) -> None:
 def _demo(parser: Parser) -> None:
     flags.listen_address(parser, f"127.0.0.1:{flags.EXPORTER_PORT}")
     flags.telemetry_path(parser)
-    parser.add_argument(
-        "--media",
-        type=flag_values.non_negative_int,
-        default=120,
-        metavar="N",
-        help="number of media in the simulated account",
-    )
+    simulator_flags.media(parser)
 
 
 DEFINITIONS: Final = {

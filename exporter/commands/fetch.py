@@ -7,48 +7,33 @@ import json
 import sys
 from collections import Counter
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from exporter import app, stdio
 from exporter.backfill.progress import NO_PROGRESS, Progress, shown
 from exporter.commands.loop_signals import run_interruptible
 from exporter.commands.lost_plays import largest_losses, settled_plays, why_not_compared
+from exporter.commands.play_table import most_played, play_rows, table, terminal_line, with_titles
 from exporter.commands.slice_results import SliceResult, describe_problem, describe_results, results_by_slice
 from exporter.config.loader import load
 from exporter.core import play_dates
-from exporter.core.fields import NUMBERS, zero_row
 from exporter.core.poll_report import PollResult
 from exporter.discovery.failure_log import search_name
-from exporter.exposition.catalog import PLAY_BY_FIELD
 from exporter.plurals import counted
 from exporter.safe_text import printable
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Mapping
 
     from exporter.config.schema import Config
-    from exporter.core.publication import Publication, PublishedMetadata
     from exporter.daemon import Daemon
     from exporter.discovery.failure_log import DiscoveryProblem
     from exporter.exposition.telemetry import Telemetry
 
 _PLAIN_TEXT: Final = "text/plain;version=0.0.4"
-_FIELDS: Final = tuple(PLAY_BY_FIELD)
-_NUMBERS: Final = (*_FIELDS, "expected", "lost")
-_NEVER_SEEN: Final = "never seen: no title known"
-_SECONDS: Final = tuple(field.attribute for field in NUMBERS if field.seconds)
-# Width of a table that is not written to a terminal: wide enough that nothing is cut off.
-_UNLIMITED_WIDTH: Final = 10_000
-# A longer table is shortened: it is too long to read, and takes a minute to draw.
-_LONGEST_TABLE: Final = 1000
-_SLICE: Final = ("account", "play_date", "terminal_type", "os", "region")
 
 
 def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -59,7 +44,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     _write(fetched, arguments.output)
     if arguments.output == "prom":
         for line in fetched.sentences:
-            console.print(_cell(line), markup=False, soft_wrap=True)
+            console.print(terminal_line(line), markup=False, soft_wrap=True)
     return 0 if all(result is PollResult.SUCCESS for result in fetched.results.values()) else 1
 
 
@@ -108,7 +93,7 @@ async def _fetch(config: Config, environ: Mapping[str, str], console: Console, o
                 *map(describe_problem, problems),
                 *why_not_compared((report.query for report in polled), publication, config.settlement, now),
             ),
-            list(_rows(publication)),
+            list(play_rows(publication)),
             settled_plays(publication),
             exporter.unknown_media(),
             problems,
@@ -156,12 +141,12 @@ def _write(fetched: _FetchResult, output: str) -> None:
     """Write the result to stdout: JSON and Prometheus' text as UTF-8, a table in the locale's encoding."""
     match output:
         case "table":
-            lines = "".join(f"{_cell(line)}\n" for line in fetched.sentences)
+            lines = "".join(f"{terminal_line(line)}\n" for line in fetched.sentences)
             most, left_out = most_played(fetched.rows)
-            rows = [{**row, "title": _title(row, fetched.unknown)} for row in most]
             losses, heading = largest_losses(fetched.settled_plays)
             lost = f"{heading}\n\n{table(losses)}" if losses else ""
-            sys.stdout.write("\n".join(part for part in (table(rows), left_out, lines, lost) if part))
+            played = table(with_titles(most, fetched.unknown))
+            sys.stdout.write("\n".join(part for part in (played, left_out, lines, lost) if part))
         case "json":
             document = {
                 "queries": fetched.results,
@@ -172,7 +157,7 @@ def _write(fetched: _FetchResult, output: str) -> None:
             if fetched.metadata_problems:
                 document["metadata_problems"] = [asdict(problem) for problem in fetched.metadata_problems]
             text = json.dumps(document, ensure_ascii=False, indent=2)
-            stdio.write_utf8(sys.stdout, ("".join(map(_escaped, text)) + "\n").encode())
+            stdio.write_utf8(sys.stdout, "".join(f"{_escaped(line)}\n" for line in text.split("\n")).encode())
         case _:
             exposition = fetched.exposition
             if sys.stdout.isatty():
@@ -182,83 +167,13 @@ def _write(fetched: _FetchResult, output: str) -> None:
     sys.stdout.flush()
 
 
-def most_played(rows: Sequence[Mapping[str, Any]]) -> tuple[Sequence[Mapping[str, Any]], str]:
-    """The rows of the table, and a line on those left out: of many rows, the most played media of each slice."""
-    if len(rows) <= _LONGEST_TABLE:
-        return rows, ""
-    slices = [list(group) for _, group in groupby(rows, key=lambda row: [row[name] for name in _SLICE])]
-    count = max(1, _LONGEST_TABLE // len(slices))
-    shown = [row for group in slices for row in group[:count]]
-    return (
-        shown,
-        f"Most played media of each slice: at most {count} are shown. --output=json has all {len(rows)} rows.\n",
-    )
+def _escaped(line: str) -> str:
+    """A line of a JSON text with every unprintable character escaped: titles may contain terminal escapes."""
+    return line if line.isprintable() else "".join(map(_escaped_letter, line))
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """The rows under column headings, times in seconds; empty if there are no rows."""
-    if not rows:
-        return ""
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
-    for name in rows[0]:
-        heading = f"{name}_seconds" if name in _SECONDS else name
-        drawn.add_column(heading, justify="right" if name in _NUMBERS else "left", no_wrap=True)
-    for row in rows:
-        drawn.add_row(*(Text(_cell(value)) for value in row.values()))
-    console = Console(file=sys.stdout, highlight=False)
-    if not sys.stdout.isatty():  # FORCE_COLOR does not make a pipe a terminal
-        console.width = _UNLIMITED_WIDTH
-    with console.capture() as capture:
-        console.print(drawn)
-    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
-
-
-def _rows(publication: Publication) -> Iterator[dict[str, Any]]:
-    """One row for each video of each slice, the most played first; zeros without plays, None for unknown values."""
-    titles = {(media.account, media.media_id): media.title for media in publication.media}
-    metadata = {(each.account, each.media_id): each for each in publication.metadata}
-    for published in publication.slices:
-        slice_, filters = published.slice, published.slice.dimensions
-        values_of = {media_id: row or zero_row(media_id) for media_id, row in published.rows.items()}
-        for media_id, values in sorted(values_of.items(), key=lambda entry: (-(entry[1].plays or 0), entry[0])):
-            yield {
-                "account": slice_.account,
-                "play_date": slice_.play_date.isoformat(),
-                "days_ago": published.days_ago,
-                "terminal_type": filters.terminal_type or "all",
-                "os": filters.os or "all",
-                "region": filters.region or "all",
-                "media_id": media_id,
-                "title": titles.get((slice_.account, media_id)),
-                **(_metadata(metadata.get((slice_.account, media_id))) if metadata else {}),
-                **{field: getattr(values, field) for field in _FIELDS},
-            }
-
-
-def _metadata(known: PublishedMetadata | None) -> dict[str, Any]:
-    """The published metadata of a video; None and an empty list for what is not known."""
-    labels = dict(known.labels) if known is not None else {}
-    created_at = known.created_at if known is not None else None
-    return {
-        "category": labels.get("category") or None,
-        "tags": list(known.tags) if known is not None else [],
-        "created": None if created_at is None else f"{datetime.fromtimestamp(created_at, UTC):%Y-%m-%dT%H:%M:%SZ}",
-        "deleted": known is not None and known.deleted,
-    }
-
-
-def _title(row: Mapping[str, Any], unknown: Collection[tuple[str, str]]) -> object:
-    """The title, or a remark for a video that no response has ever contained: its ID may be mistyped."""
-    return _NEVER_SEEN if (row["account"], row["media_id"]) in unknown else row["title"]
-
-
-def _cell(value: object) -> str:
-    """The value as one printable line, escaped for stdout's encoding before rich measures its width."""
-    if isinstance(value, list):
-        value = ", ".join(value)
-    return "" if value is None or value is False else stdio.as_encoded(sys.stdout, printable(str(value)))
-
-
-def _escaped(letter: str) -> str:
-    """A character of a JSON text, escaped if it is not printable: titles may contain terminal escapes."""
-    return letter if letter.isprintable() or letter == "\n" else json.dumps(letter)[1:-1]
+def _escaped_letter(letter: str) -> str:
+    if letter.isprintable():
+        return letter
+    # json.dumps would leave DEL as it is.
+    return "".join(f"\\u{unit}" for unit in letter.encode("utf-16-be", "surrogatepass").hex(" ", 2).split())

@@ -6,18 +6,15 @@ import argparse
 import math
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from exporter.core.play_dates import OLDEST_DAYS_AGO
 from exporter.documents import durations
 from exporter.web.listen_addresses import parse_address
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-T = TypeVar("T")
-
+MOST_MEDIA: Final = 10_000_000
+"""Media of the simulator, which then takes 5 GB."""
 _LONGEST_TIMEOUT: Final = 3600
 _SHORTEST_STEP: Final = 15
 _LONGEST_STEP: Final = 86_400
@@ -51,34 +48,41 @@ def rate(text: str) -> float:
     return number
 
 
+def media_number(text: str) -> int:
+    """Parse a number of simulated media, which take memory."""
+    number = non_negative_int(text)
+    if number > MOST_MEDIA:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than {MOST_MEDIA}")
+    return number
+
+
 def file(text: str) -> Path:
-    """The path of a file; empty is an error, as of a variable that is not set."""
+    """The path of a file; empty is an error, as of a variable that is not set.
+
+    So is `~`: shells replace it at the beginning of a word, but not in `--storage.path=~/state.db`.
+    """
     if not text:
         raise argparse.ArgumentTypeError("is empty: name a file")
+    if text.split("/", 1)[0] == "~":
+        raise argparse.ArgumentTypeError(f"{text!r}: ~ is not replaced here: write the whole path")
     return Path(text)
 
 
-def checked(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """Wrap `parse` so that argparse shows the message of its ValueError instead of its own."""
-
-    def parsed(text: str) -> T:
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return parsed
+def optional_file(text: str) -> Path | None:
+    """Like `file`; None if it is empty."""
+    return file(text) if text else None
 
 
 def interval(text: str) -> float:
     """Seconds of a duration of at least 1s."""
-    seconds = _seconds(text)
+    seconds = duration(text)
     if seconds < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is less than 1s")
     return seconds
 
 
-def _seconds(text: str) -> float:
+def duration(text: str) -> float:
+    """Seconds of a duration."""
     try:
         return durations.parse(text)
     except ValueError as error:
@@ -86,8 +90,11 @@ def _seconds(text: str) -> float:
 
 
 def listen_address(text: str) -> str:
-    """The text of an address to listen on. Raises ValueError."""
-    parse_address(text)
+    """The text of an address to listen on."""
+    try:
+        parse_address(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     return text
 
 
@@ -178,7 +185,7 @@ def collapse(text: str) -> str:
 
 def step(text: str) -> int:
     """Whole seconds between two samples of a series."""
-    seconds = _seconds(text)
+    seconds = duration(text)
     if not _SHORTEST_STEP <= seconds <= _LONGEST_STEP or seconds % 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not from 15s to 1d, in whole seconds")
     return int(seconds)

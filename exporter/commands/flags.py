@@ -55,7 +55,7 @@ def listen_address(parser: Parser, default: str) -> None:
         "--web.listen-address",
         dest="listen",
         action=_Each,
-        type=flag_values.checked(flag_values.listen_address),
+        type=flag_values.listen_address,
         default=[default],
         metavar="HOST:PORT",
         help="address to listen on: :9985, 127.0.0.1:0 (any free port, logged) or [::1]:9985; repeatable",
@@ -91,12 +91,11 @@ def auto_reload(parser: Parser) -> None:
 
 
 def storage_path(parser: Parser, help_text: str) -> None:
-    """Add `--storage.path`, which commands use differently; an empty value becomes None."""
+    """Add `--storage.path`, which commands use differently."""
     parser.add_argument(
         "--storage.path",
         dest="storage_path",
-        type=lambda text: Path(text) if text else None,
-        default=None,
+        type=flag_values.optional_file,
         metavar="FILE",
         help=help_text,
     )
@@ -128,7 +127,6 @@ def external_url(parser: Parser) -> None:
         "--web.route-prefix",
         dest="route_prefix",
         type=flag_values.route_prefix,
-        default=None,
         metavar="PATH",
         help="prefix of all paths, such as /vod; / if the proxy strips it; else the path of --web.external-url",
     )
@@ -141,12 +139,11 @@ def parse_prefix(arguments: argparse.Namespace) -> str:
 
 
 def web_config_file(parser: Parser) -> None:
-    """Add `--web.config.file`; an empty value becomes None."""
+    """Add `--web.config.file`."""
     parser.add_argument(
         "--web.config.file",
         dest="web_config_file",
-        type=lambda text: Path(text) if text else None,
-        default=None,
+        type=flag_values.optional_file,
         metavar="FILE",
         help="TLS, passwords, headers and rate limit, in the exporter-toolkit's format (YAML); empty: plain HTTP",
     )

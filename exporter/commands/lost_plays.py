@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from exporter.commands.slice_results import filter_labels
 from exporter.core import play_dates
 from exporter.core.expectation import loss_order, lost_plays
 from exporter.core.plan import has_expected_plays
@@ -27,9 +28,7 @@ def settled_plays(publication: Publication) -> list[dict[str, Any]]:
         {
             "account": day.slice.account,
             "play_date": day.slice.play_date.isoformat(),
-            "terminal_type": day.slice.dimensions.terminal_type or "all",
-            "os": day.slice.dimensions.os or "all",
-            "region": day.slice.dimensions.region or "all",
+            **filters,
             "media_id": media_id,
             "title": titles.get((day.slice.account, media_id)) or row.title,
             "plays": row.plays,
@@ -37,6 +36,7 @@ def settled_plays(publication: Publication) -> list[dict[str, Any]]:
             "lost": lost_plays(row.plays, row.expected),
         }
         for day in publication.settled_days
+        for filters in [filter_labels(day.slice.dimensions)]
         for media_id, row in day.rows.items()
     ]
     names = "account", "media_id", "terminal_type", "os", "region"

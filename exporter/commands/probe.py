@@ -6,8 +6,8 @@ import re
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from exporter import __version__, app, stdio
@@ -19,6 +19,7 @@ from exporter.commands.probe_requests import ProbeResponse, raw_action
 from exporter.commands.request_counter import RequestCounter
 from exporter.commands.response_fields import field_lines
 from exporter.config.loader import load
+from exporter.core.play_dates import PLAY_TIME_ZONE
 from exporter.errors import CredentialsError, FlagError, UpstreamError
 from exporter.plurals import counted
 from exporter.safe_text import printable
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from exporter.vod.credentials.sources import CredentialSource
 
 _OFFICIAL: Final = re.compile(r"https://([a-z0-9.-]+\.aliyuncs\.com)/?")
-_UTC8: Final = timezone(timedelta(hours=8))
 _WIDTH: Final = 44
 
 
@@ -56,19 +56,6 @@ def _account(accounts: tuple[AccountSettings, ...], name: str | None) -> Account
     return found[0]
 
 
-@dataclass(slots=True)
-class _Section:
-    """An action: its first request, and what further requests show if that one gets a response.
-
-    `expected_code`: an error code that counts as a response.
-    """
-
-    action: str
-    first: Mapping[str, str]
-    findings: Callable[[Requester, ProbeResponse], AsyncIterator[Finding]]
-    expected_code: str = ""
-
-
 class _Probe:
     """Requests the actions one after another, and prints each result immediately."""
 
@@ -87,38 +74,24 @@ class _Probe:
         self._print_head()
         now = self._now
         played = await self._section(
-            _Section(
-                "DescribeVodMediaPlayData",
-                probe_play_data.first(now),
-                lambda request, response: probe_play_data.findings(request, response, now),
-            )
+            "DescribeVodMediaPlayData", probe_play_data.first(now), partial(probe_play_data.findings, now=now)
         )
-        categories = await self._section(
-            _Section("GetCategories", probe_media.FIRST_CATEGORIES, probe_media.categories)
-        )
+        categories = await self._section("GetCategories", probe_media.FIRST_CATEGORIES, probe_media.categories)
         found = await self._section(
-            _Section(
-                "SearchMedia",
-                probe_media.FIRST_SEARCH,
-                lambda request, response: probe_media.search(request, response, categories),
-            )
+            "SearchMedia", probe_media.FIRST_SEARCH, partial(probe_media.search, known=categories)
         )
         infos = probe_media.first_infos(found, played)
         await self._section(
-            _Section(
-                "GetVideoInfos",
-                infos,
-                lambda request, response: probe_media.infos(request, response, infos),
-                # The account has no media to request.
-                "InvalidVideo.NotFound" if infos["VideoIds"] == probe_media.MISSING_ID else "",
-            )
+            "GetVideoInfos",
+            infos,
+            partial(probe_media.infos, requested=infos),
+            # The account has no media to request.
+            expected_code="InvalidVideo.NotFound" if infos["VideoIds"] == probe_media.MISSING_ID else "",
         )
         await self._section(
-            _Section(
-                "DescribeVodPlayerMetricData",
-                probe_player.first(self._app_id, now),
-                lambda request, response: probe_player.findings(request, response, self._app_id, now),
-            )
+            "DescribeVodPlayerMetricData",
+            probe_player.first(self._app_id, now),
+            partial(probe_player.findings, app_id=self._app_id, now=now),
         )
         unanswered = ", ".join(self._unanswered)
         self._print()
@@ -130,7 +103,7 @@ class _Probe:
         self._print(
             f"aliyun-vod-exporter {__version__} probe at {datetime.fromtimestamp(self._now, UTC):%Y-%m-%dT%H:%M:%SZ}"
         )
-        self._line("time in UTC+8", f"{datetime.fromtimestamp(self._now, _UTC8):%H:%M}")
+        self._line("time in UTC+8", f"{datetime.fromtimestamp(self._now, PLAY_TIME_ZONE):%H:%M}")
         self._line("endpoint", official[1] if official else "not one of Alibaba Cloud")
         shown = "shown: read the result before you publish it" if self._values else "left out"
         self._line("titles, IDs and numbers", shown)
@@ -142,9 +115,20 @@ class _Probe:
         sys.stdout.write(stdio.as_encoded(sys.stdout, printable(redacted(line, self._secrets))) + "\n")
         sys.stdout.flush()
 
-    async def _section(self, section: _Section) -> ProbeResponse:
+    async def _section(
+        self,
+        action: str,
+        first: Mapping[str, str],
+        findings: Callable[[Requester, ProbeResponse], AsyncIterator[Finding]],
+        *,
+        expected_code: str = "",
+    ) -> ProbeResponse:
+        """Print what the first request shows and, if it gets a response, what further ones show.
+
+        `expected_code`: an error code that counts as a response.
+        """
         self._print()
-        self._print(section.action)
+        self._print(action)
         # A client of its own: an action that is refused does not pause the others.
         async with (
             Accounts(self._keys, meter=self._meter, now=self._runtime.now, sleep=self._runtime.sleep) as accounts,
@@ -153,18 +137,18 @@ class _Probe:
             client = opened[self._account.name].client
 
             async def request(parameters: Mapping[str, str]) -> ProbeResponse:
-                return await _request(client, section.action, parameters)
+                return await _request(client, action, parameters)
 
-            response = await request(section.first)
+            response = await request(first)
             if response.error is not None:
-                if response.error.code != section.expected_code:
-                    self._unanswered.append(section.action)
+                if response.error.code != expected_code:
+                    self._unanswered.append(action)
                 self._print_error(response.error)
                 return response
             self._line("result", f"answered after {response.seconds:.1f} s")
             for path, types in field_lines(response.document, values=self._values, hide=self._secrets):
                 self._line(f"  {path}", types)
-            async for finding in section.findings(request, response):
+            async for finding in findings(request, response):
                 self._line(finding.label, finding.text)
         return response
 

@@ -39,14 +39,14 @@ async def categories(request: Requester, response: ProbeResponse) -> AsyncIterat
     default = await request({})
     rows, wanted = response.rows("SubCategories", "Category"), default.rows("SubCategories", "Category")
     shown = "as many rows as with 100" if len(wanted) == len(rows) else "fewer rows than with 100"
-    yield Finding("without PageSize", default.outcome if default.error else shown)
+    yield Finding("without PageSize", default.or_error(shown))
     parents = _parents(response)
     if parents:
         below = await request({"CateId": parents[0], "PageSize": "100"})
         children = below.rows("SubCategories", "Category")
         agree = all(str(row.get("ParentId")) == parents[0] for row in children)
         text = f"{'' if children else 'no '}subcategories{', of this parent' if children and agree else ''}"
-        yield Finding("a category with SubTotal above 0", text if not below.error else below.outcome)
+        yield Finding("a category with SubTotal above 0", below.or_error(text))
     missing = await request({"CateId": "1"})
     yield Finding("a CateId that does not exist", missing.outcome)
 
@@ -58,17 +58,17 @@ async def search(request: Requester, response: ProbeResponse, known: ProbeRespon
     yield Finding("Total", "absent" if total is None else "more than one page" if total > len(rows) else "one page")
     yield Finding("CreationTime of rows", order_of([row.get("CreationTime") for row in rows]))
     again = await request(FIRST_SEARCH)
-    yield Finding("the same page twice", repeated(rows, again.rows("MediaList")) if not again.error else again.outcome)
+    yield Finding("the same page twice", again.or_error(repeated(rows, again.rows("MediaList"))))
     token = response.document.get("ScrollToken")
     yield Finding("ScrollToken", f"{type_of(token)} of length {len(token)}" if isinstance(token, str) else "absent")
     for size in ("50", "100"):
         yield Finding(f"next page of {size} by ScrollToken", await _scroll(request, size))
     far = await request({**FIRST_SEARCH, "PageNo": "51"})
-    far_text = far.outcome if far.error else f"answered with {'' if far.rows('MediaList') else 'no '}rows"
-    yield Finding("page 51 of 100 without ScrollToken", far_text)
+    far_text = f"answered with {'' if far.rows('MediaList') else 'no '}rows"
+    yield Finding("page 51 of 100 without ScrollToken", far.or_error(far_text))
     bare = await request({"PageSize": "1"})
     names = sorted({safe_name(name) for row in bare.rows("MediaList") for name in _video(row)})
-    yield Finding("fields of Video without Fields", bare.outcome if bare.error else ", ".join(names) or "none")
+    yield Finding("fields of Video without Fields", bare.or_error(", ".join(names) or "none"))
     async for each in _matching(request, rows, known):
         yield each
 
@@ -83,7 +83,7 @@ async def infos(request: Requester, response: ProbeResponse, requested: Mapping[
     if ids:
         twice = await request({"VideoIds": f"{ids[0]},{ids[0]}"})
         count = {0: "no row", 1: "one row"}.get(len(twice.rows("VideoList")), "several rows")
-        yield Finding("the same ID twice", twice.outcome if twice.error else count)
+        yield Finding("the same ID twice", twice.or_error(count))
     missing = await request({"VideoIds": MISSING_ID})
     yield Finding("only an ID that does not exist", missing.outcome)
 
@@ -99,9 +99,8 @@ async def _scroll(request: Requester, size: str) -> str:
 async def _matching(request: Requester, rows: list[dict[str, Any]], known: ProbeResponse) -> AsyncIterator[Finding]:
     async def finds(match: str, video_id: str) -> str:
         response = await request({**FIRST_SEARCH, "Match": f"{match} and VideoId = '{video_id}'"})
-        if response.error:
-            return response.outcome
-        return "found" if video_id in map(_media_id, response.rows("MediaList")) else "not found"
+        found = video_id in map(_media_id, response.rows("MediaList"))
+        return response.or_error("found" if found else "not found")
 
     tagged = next(((tag, id_) for row in rows if (id_ := _media_id(row)) for tag in _tags(row)), None)
     if tagged:

@@ -34,12 +34,12 @@ async def findings(request: Requester, response: ProbeResponse, now: float) -> A
     yield Finding("the day before yesterday", _has_rows(response))
     yield Finding("order of rows without OrderName", _sorted_by(rows))
     again = await request(first(now))
-    yield Finding("the same page twice", repeated(rows, again.rows(_ROWS)) if not again.error else again.outcome)
+    yield Finding("the same page twice", again.or_error(repeated(rows, again.rows(_ROWS))))
     second = await request(parameters(now, _DAY, 2))
     yield Finding("the second page", _second_page(rows, second))
     ordered = await request(parameters(now, _DAY, OrderName="PlaySuccessVv", OrderType="DESC"))
     plays = [number(row.get("PlaySuccessVv")) for row in ordered.rows(_ROWS)]
-    yield Finding("OrderName=PlaySuccessVv, DESC", order_of(plays) if not ordered.error else ordered.outcome)
+    yield Finding("OrderName=PlaySuccessVv, DESC", ordered.or_error(order_of(plays)))
     for label, days_ago in (("yesterday", 1), ("today", 0)):
         yield Finding(label, _has_rows(await request(parameters(now, days_ago))))
     for days_ago in (OLDEST_DAYS_AGO - 1, OLDEST_DAYS_AGO, OLDEST_DAYS_AGO + 1):
@@ -47,11 +47,9 @@ async def findings(request: Requester, response: ProbeResponse, now: float) -> A
 
 
 def _has_rows(response: ProbeResponse) -> str:
-    if response.error:
-        return response.outcome
     total, rows = number(response.document.get("TotalCount")), response.rows(_ROWS)
     agrees = "" if total is None or (total > 0) == bool(rows) else ", and TotalCount does not agree"
-    return f"answered with {'' if rows else 'no '}rows{agrees}"
+    return response.or_error(f"answered with {'' if rows else 'no '}rows{agrees}")
 
 
 def _second_page(rows: list[dict[str, Any]], second: ProbeResponse) -> str:

@@ -54,7 +54,7 @@ async def findings(request: Requester, response: ProbeResponse, app_id: str, now
             yield each
     for interval, days in (("1h", 2), ("1d", 9)):
         long = await request(parameters(app_id, now - days * _DAY, now, interval=interval))
-        yield Finding(f"buckets of {interval} start at", long.outcome if long.error else _starts(long.rows(_ROWS)))
+        yield Finding(f"buckets of {interval} start at", long.or_error(_starts(long.rows(_ROWS))))
     viewers = await request({**first(app_id, now), "Metrics": "Uv,AvgPerVv,StuckCount100s"})
     yield Finding("types of Uv, AvgPerVv, StuckCount100s", _types(viewers))
     total = await request({**first(app_id, now), "Metrics": "TotalPlayDuration"})
@@ -130,12 +130,10 @@ def _starts(rows: list[dict[str, Any]]) -> str:
 
 
 def _types(response: ProbeResponse) -> str:
-    if response.error:
-        return response.outcome
     rows = response.rows(_ROWS)
     names = ("Uv", "AvgPerVv", "StuckCount100s")
     types = [" or ".join(sorted({type_of(row[name]) for row in rows if name in row})) or "absent" for name in names]
-    return ", ".join(types)
+    return response.or_error(", ".join(types))
 
 
 def _time(value: object) -> float | None:

@@ -32,6 +32,10 @@ class ProbeResponse:
         status = f" (HTTP {self.error.http_status})" if self.error.http_status else ""
         return f"{printable(self.error.code)}{status}"
 
+    def or_error(self, text: str) -> str:
+        """The text; of a request that failed, its outcome."""
+        return self.outcome if self.error else text
+
     def rows(self, *path: str) -> list[dict[str, Any]]:
         """The objects in the list at that path; none if there is no such list."""
         value: Any = self.document

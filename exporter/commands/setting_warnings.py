@@ -191,9 +191,9 @@ def permission_warnings(arguments: argparse.Namespace, config: Config) -> tuple[
     def check() -> None:
         found.extend(loader.permission_warnings(arguments.config_file, config))
         if arguments.web_config_file:
-            from exporter.web.access import live_config  # noqa: PLC0415 - imported only with --web.config.file
+            from exporter.web.access import policy  # noqa: PLC0415 - imported only with --web.config.file
 
-            found.extend(live_config.permission_warnings(arguments.web_config_file))
+            found.extend(policy.permission_warnings(arguments.web_config_file))
 
     with contextlib.suppress(TimeoutError):
         in_time(check, "permissions")

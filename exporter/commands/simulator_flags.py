@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, get_args
 
 from exporter.commands import flag_values, flags
-from exporter.documents import durations
 from exporter.simulator.access_keys import SIMULATOR_ACCESS_KEY_ID, SIMULATOR_ACCESS_KEY_SECRET
 from exporter.simulator.throttle import WaitHeader
 
@@ -23,13 +22,7 @@ def add(parser: Parser) -> None:
         default=0,
         help="seed of the simulated data; the same seed gives the same data",
     )
-    argument(
-        "--media",
-        type=flag_values.non_negative_int,
-        default=120,
-        metavar="N",
-        help="number of media in the simulated account",
-    )
+    media(parser)
     argument(
         "--incident",
         action="append",
@@ -77,7 +70,7 @@ def add(parser: Parser) -> None:
     )
     argument(
         "--latency",
-        type=flag_values.checked(durations.parse),
+        type=flag_values.duration,
         default="0s",
         metavar="DURATION",
         help="delay before each response",
@@ -93,4 +86,15 @@ def add(parser: Parser) -> None:
         "--admin",
         action="store_true",
         help="serve /_admin/ (no password), where tests change these conditions and read the requests",
+    )
+
+
+def media(parser: Parser) -> None:
+    """Add `--media`, which `demo` has too."""
+    parser.add_argument(
+        "--media",
+        type=flag_values.media_number,
+        default=120,
+        metavar="N",
+        help="number of media in the simulated account, at most 10000000",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +17,7 @@ from exporter.plurals import counted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from exporter.core.model import Slice
+    from exporter.core.model import Dimensions, Slice
     from exporter.core.poll_report import PollReport, SliceOutcome
     from exporter.core.publication import Publication
     from exporter.discovery.failure_log import DiscoveryProblem
@@ -47,19 +47,16 @@ class SliceResult:
     slice: Slice
     days_ago: int
     state: SliceState
-    errors: tuple[UpstreamError, ...] = ()
-    missing: int = 0
+    errors: tuple[UpstreamError, ...]
+    missing: int
 
     def document(self) -> dict[str, Any]:
         """The result as plain data, for JSON."""
-        filters = self.slice.dimensions
         return {
             "account": self.slice.account,
             "play_date": self.slice.play_date.isoformat(),
             "days_ago": self.days_ago,
-            "terminal_type": filters.terminal_type or "all",
-            "os": filters.os or "all",
-            "region": filters.region or "all",
+            **filter_labels(self.slice.dimensions),
             "state": self.state,
             "missing_rows": self.missing,
             "errors": [
@@ -73,6 +70,11 @@ class SliceResult:
                 for error in self.errors
             ],
         }
+
+
+def filter_labels(dimensions: Dimensions) -> dict[str, str]:
+    """The filters as label values, by name."""
+    return {name: value or "all" for name, value in asdict(dimensions).items()}
 
 
 def results_by_slice(reports: Iterable[PollReport], publication: Publication, now: float) -> tuple[SliceResult, ...]:

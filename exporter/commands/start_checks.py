@@ -13,11 +13,13 @@ from exporter.commands.request_counter import RequestCounter
 from exporter.commands.setting_warnings import lacks_token, missing_token
 from exporter.errors import CredentialsError, StartError, shown
 from exporter.threads import run_in_daemon_thread
-from exporter.vod.credentials.providers import LARGEST_FILE
+from exporter.vod.credentials.provider_chain import provider_chain
+from exporter.vod.credentials.providers import LARGEST_FILE, CliProfile, IniProfile, OidcRole
 from exporter.vod.credentials.sources import SECURITY_TOKEN, EnvCredentials, StaticCredentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from exporter.config.accounts import AccountSettings
     from exporter.config.schema import Config
@@ -69,7 +71,10 @@ async def _check_credentials(
     except StartError as error:
         errors = (str(error),)
     warnings += (f"account {account.name}: {e.message}. {e.advice} {_RETRIED}" for e in not_yet)
-    warnings += await run_in_daemon_thread(lambda: tuple(_missing_files(account)), f"files of {account.name}")
+    if source is not None and not isinstance(source, EnvCredentials | StaticCredentials):
+        warnings += await run_in_daemon_thread(
+            lambda: tuple(_missing_files(account, environ)), f"files of {account.name}"
+        )
     return source, StartCheckResult(errors, tuple(warnings))
 
 
@@ -86,16 +91,26 @@ async def _missing_token(account: AccountSettings, source: CredentialSource) -> 
     return [missing_token(account.name, where)] if lacks_token(found.access_key_id, found.security_token) else []
 
 
-def _missing_files(account: AccountSettings) -> Iterator[str]:
+def _missing_files(account: AccountSettings, environ: Mapping[str, str]) -> Iterator[str]:
     """Warnings about unreadable files that a credential provider reads only at the first poll."""
-    for name in ("oidc_token_file", "profile_file"):
-        file = getattr(account.credentials, name)
-        if file is not None:
-            try:
-                secret_files.read_secret(file, most=LARGEST_FILE)
-            except OSError as error:
-                what = f"cannot read {name} {shown(file)}: {error.strerror}"
-                yield f"account {account.name}: {what}. Make it a file that the exporter's user may read. {_RETRIED}"
+    for name, file in _provider_files(account, environ):
+        try:
+            secret_files.read_secret(file, most=LARGEST_FILE)
+        except OSError as error:
+            what = f"cannot read {name} {shown(file)}: {error.strerror}"
+            yield f"account {account.name}: {what}. Make it a file that the exporter's user may read. {_RETRIED}"
+
+
+def _provider_files(account: AccountSettings, environ: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
+    """The files of the account's providers, named by a setting, a variable or nothing; each with what it is."""
+    for provider in provider_chain(account.credentials, environ):
+        match provider:
+            case OidcRole():
+                yield "oidc_token_file", provider.oidc_token_file
+            case CliProfile():
+                yield "profile_file", provider.file
+            case IniProfile():
+                yield "credentials file", provider.file
 
 
 def _concerns_connections(variable: str) -> bool:

@@ -40,6 +40,8 @@ def _secret(value: object) -> object:
         raise field_error("is empty")
     if not (secret.isascii() and secret.isprintable()) or " " in secret:
         raise field_error(f"holds spaces or characters that no key or token has{lookalikes.hint(secret, secret=True)}")
+    if secret[0] in "\"'" and secret[-1] == secret[0]:
+        raise field_error("is in quotes: write the value without these")
     return secret
 
 
@@ -51,6 +53,8 @@ def _token(value: object) -> object:
 def _file(value: object) -> object:
     if isinstance(value, str) and not (value.strip() and value.isprintable()):
         raise field_error("must be the path of a file")
+    if isinstance(value, str) and value.split("/", 1)[0] == "~":
+        raise field_error("begins with ~, which is not replaced here: write the whole path, or ${HOME} for it")
     return value
 
 

@@ -23,18 +23,18 @@ def stale_between_polls(
     reported elsewhere.
     """
     limit = _seconds(given.get("stale_after"), stale_after)
-    final_after = _seconds(_setting(given.get("settle"), "after"), settle_after)
+    final_after = _seconds(setting_of(given.get("settle"), "after"), settle_after)
     queries = given.get("queries")
     if limit is None or final_after is None or not isinstance(queries, list | tuple):
         return
     for position, query in enumerate(queries):
-        interval = _seconds(_setting(query, "every"), every)
-        youngest = min(_days(_setting(query, "days_ago"), days_ago), default=None)
+        interval = _seconds(setting_of(query, "every"), every)
+        youngest = min(_days(setting_of(query, "days_ago"), days_ago), default=None)
         if interval is None or youngest is None or interval < limit or youngest * _DAY >= final_after:
             continue
         polled, stale = durations.to_text(interval), durations.to_text(limit)
         then = f"a day that is not settled yet would disappear {stale} after each poll; poll more often, or raise"
-        if _setting(query, "every") is None:
+        if setting_of(query, "every") is None:
             sentence = f"{stale} is not above every of queries[{position}] ({polled}): {then} it"
             yield ("stale_after",), field_error(sentence)
         else:
@@ -42,7 +42,8 @@ def stale_between_polls(
             yield ("queries", position, "every"), field_error(sentence)
 
 
-def _setting(settings: object, name: str) -> object:
+def setting_of(settings: object, name: str) -> Any:
+    """A setting of a mapping or of a model; None if it is not there."""
     return settings.get(name) if isinstance(settings, Mapping) else getattr(settings, name, None)
 
 

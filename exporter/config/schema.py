@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
 from exporter.config.accounts import DEFAULT_ACCOUNT, AccountSettings
-from exporter.config.consistency import stale_between_polls
+from exporter.config.consistency import setting_of, stale_between_polls
 from exporter.config.json_schema import editor_schema
 from exporter.config.media_selection import MediaByIds, MediaBySearch, MediaTop, media_form
 from exporter.config.player import PlayerSettings, repeated_targets
@@ -31,7 +30,7 @@ from exporter.documents.error_messages import FieldErrorDict, field_error, quote
 from exporter.documents.field_types import Choice, Duration, ListOf, Name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from exporter.core.player_query import PlayerQuery
 
@@ -221,7 +220,7 @@ def _each_item(parts: object, name: str) -> list[Any]:
     """One setting of each entry of a list (empty if it is not a list); None for entries without it."""
     if not isinstance(parts, list | tuple):
         return []
-    return [part.get(name) if isinstance(part, Mapping) else getattr(part, name, None) for part in parts]
+    return [setting_of(part, name) for part in parts]
 
 
 def _duplicates(setting: str, names: list[Any]) -> Iterator[FieldErrorDict]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from exporter.core.fields import MEDIA_NUMBERS, PLAY_NUMBERS
 from exporter.core.media_details import MEDIA_PER_CALL
-from exporter.core.model import ByIds, Everything, Top
+from exporter.core.model import ByIds, Dimensions, Everything, Top
 from exporter.core.pages_or_ids import FEW_MEDIA, MANY_MEDIA
 from exporter.core.plan import PAGE_SIZE, has_expected_plays, unpublished_days
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exporter.core.media_details import CategoryTree, MetadataRules, Search
-    from exporter.core.model import Dimensions, Media, Query
+    from exporter.core.model import Media, Query
     from exporter.core.play_dates import Settlement
 
 _DAY: Final = 86_400.0
@@ -68,25 +68,45 @@ def cost(query: Query, settlement: Settlement, totals: Mapping[Dimensions, int] 
     """
     polls = _polls_of_a_date(query, settlement)
     polled_days = len(query.days_ago) + len(unpublished_days(query))
-    per_row = len(query.days_ago) * _SERIES_PER_ROW + has_expected_plays(query) * _SETTLED_SERIES_PER_ROW
-    first = steady = series = NOTHING
-    for dimensions in query.dimensions:
-        calls, media = _UNKNOWN if query.finds_nothing else _per_slice(query.media, (totals or {}).get(dimensions))
+    first = steady = NOTHING
+    series = _times(media_of(query, totals), _SERIES_PER_MEDIA)
+    for calls, media in _slices_of_a_day(query, totals):
         first += _times(calls, polled_days)
         steady += _times(calls, polls)
-        series += _times(media, per_row)
-    distinct = media_of(query, totals)
-    return Cost(len(query.dimensions) * polled_days, first, steady, series + _times(distinct, _SERIES_PER_MEDIA))
+        series += _times(media, len(query.days_ago) * _SERIES_PER_ROW)
+        series += _times(_of_settled_day(query, media), _SETTLED_SERIES_PER_ROW)
+    return Cost(len(query.dimensions) * polled_days, first, steady, series)
 
 
 def media_of(query: Query, totals: Mapping[Dimensions, int] | None = None) -> Estimate:
-    """How many media a query publishes; those of an ended search are known."""
+    """How many media a query publishes on all days together; those listed, or found by an ended search, are known.
+
+    At most, each slice has other media than the others.
+    """
+    if isinstance(query.media, Everything) and Dimensions() in query.dimensions:
+        # No slice with filters has media that the one without filters lacks.
+        query = replace(query, dimensions=(Dimensions(),))
+    per_slice = [media for _, media in _slices_of_a_day(query, totals)]
+    if isinstance(query.media, ByIds):
+        return per_slice[0]
+    published = NOTHING
+    for media in per_slice:
+        published += _times(media, len(query.days_ago)) + _of_settled_day(query, media)
+    return Estimate(max(media.low for media in per_slice), published.high)
+
+
+def _slices_of_a_day(query: Query, totals: Mapping[Dimensions, int] | None) -> list[tuple[Estimate, Estimate]]:
+    """Calls for each slice of one day, and its media that get series."""
     if query.finds_nothing:
-        return _UNKNOWN[1]
-    per_slice = [_per_slice(query.media, (totals or {}).get(dimensions))[1] for dimensions in query.dimensions]
-    highs = [estimate.high for estimate in per_slice]
-    known = [high for high in highs if high is not None]
-    return Estimate(max(estimate.low for estimate in per_slice), max(known) if len(known) == len(highs) else None)
+        return [_UNKNOWN] * len(query.dimensions)
+    return [_per_slice(query.media, (totals or {}).get(dimensions)) for dimensions in query.dimensions]
+
+
+def _of_settled_day(query: Query, media: Estimate) -> Estimate:
+    """The media of the last settled day: for a query without a list also those that are gone since the day before."""
+    if not has_expected_plays(query):
+        return NOTHING
+    return media if isinstance(query.media, ByIds) or media.high is None else Estimate(media.low, 2 * media.high)
 
 
 def search_cost(search: Search, found: Estimate, tree: CategoryTree | None = None) -> Cost:

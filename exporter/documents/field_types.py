@@ -41,8 +41,8 @@ _ENDPOINT: Final = r"^https?://([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})
 class Duration:
     """A float of seconds, written as a Prometheus duration, within limits written the same way."""
 
-    at_least: str = "0"
-    at_most: str = "292y"
+    at_least: str
+    at_most: str
 
     def seconds(self, value: object) -> float:
         """The value in seconds: from text, or from a number of seconds that was set in Python. Raises a field error."""

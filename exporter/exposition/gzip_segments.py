@@ -87,7 +87,7 @@ class PlainStream:
     """The texts of segments in order; each is decompressed when it is reached."""
 
     segments: tuple[DeflateSegment, ...]
-    _unpacked: _UnpackedSegments = field(default_factory=_UnpackedSegments, repr=False, compare=False)
+    _unpacked: _UnpackedSegments = field(repr=False, compare=False)
 
     def __iter__(self) -> Iterator[bytes]:
         """Iterate from the beginning, any number of times."""
@@ -104,7 +104,7 @@ class GzipPayload:
     chunks: tuple[bytes, ...] = field(repr=False)
     crc: int
     length: int
-    _unpacked: _UnpackedSegments = field(default_factory=_UnpackedSegments, repr=False, compare=False)
+    _unpacked: _UnpackedSegments = field(repr=False, compare=False)
 
     @property
     def plain(self) -> bytes:

@@ -10,8 +10,8 @@ from exporter.exposition.gzip_segments import compress_segment
 from exporter.exposition.text_format import (
     escaped,
     lines,
-    media_label_affixes,
     media_label_middles,
+    media_label_prefix,
     samples,
     sorted_pieces,
 )
@@ -123,13 +123,13 @@ class _ByMedia(Generic[About]):
 
 
 def _titles(media: Sequence[PublishedMedia]) -> tuple[DeflateSegment, ...]:
-    around = media_label_affixes(media[0].account), '"}'
+    around = media_label_prefix(media[0].account), '"}'
     texts = (samples(family, around, media_label_middles(family.metric, media), media) for family in catalog.MEDIA)
     return tuple(map(compress_segment, texts))
 
 
 def _metadata(media: Sequence[PublishedMetadata]) -> tuple[DeflateSegment, ...]:
-    before = media_label_affixes(media[0].account)
+    before = media_label_prefix(media[0].account)
     texts = []
     for metric, series in _FAMILIES:
         pairs = [(f"{escaped(each.media_id)}{after}", value) for each in media for after, value in series(each)]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from exporter.exposition.encoded_collectors import EncodedCollectors, without_created
 from exporter.exposition.self_metrics import SELF_METRICS
-from exporter.safe_text import replace_surrogates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,7 +28,7 @@ class MetricFamilies:
     * `monotonic`: a clock in seconds; what is `sampled` is collected at most once a second.
     """
 
-    def __init__(self, registry: CollectorRegistry, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, registry: CollectorRegistry, monotonic: Callable[[], float]) -> None:
         self._registry = registry
         self._labels: dict[MetricWrapperBase, frozenset[str]] = {}
         self._optional: set[MetricWrapperBase] = set()
@@ -53,11 +51,11 @@ class MetricFamilies:
     def series(self, family: Wrapper, *labels: str) -> Wrapper:
         """The series of a family with these label values (without any, its only one), to be changed by the caller."""
         self._encoded.invalidate(family)
-        return family.labels(*map(replace_surrogates, labels)) if labels else family
+        return family.labels(*labels) if labels else family
 
     def remove(self, family: MetricWrapperBase, **labels: str) -> None:
         """Remove the series of a family with these label values."""
-        family.remove_by_labels({name: replace_surrogates(value) for name, value in labels.items()})
+        family.remove_by_labels(labels)
         self._encoded.invalidate(family)
 
     def remove_everywhere(self, **labels: str) -> None:

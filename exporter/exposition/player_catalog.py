@@ -9,7 +9,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from exporter.core.player_fields import PLAYER_FIELDS
 from exporter.core.player_query import ago_label
 from exporter.exposition.catalog import Metric, MetricType
-from exporter.safe_text import replace_surrogates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -75,8 +74,7 @@ class PlayerCollector:
 
         for view in sorted(self._views(), key=lambda view: view.target):
             target = view.target
-            names = (target.account, target.app_id, target.terminal_type, target.os or "all")
-            labels = [*map(replace_surrogates, names)]
+            labels = [target.account, target.app_id, target.terminal_type, target.os or "all"]
             if view.published is not None:
                 for ago, values in view.published.values.items():
                     for name, value in values.items():

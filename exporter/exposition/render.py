@@ -20,9 +20,6 @@ from exporter.exposition.text_format import (
     escaped_each,
     row_label_affixes,
     samples,
-    settled_day_labels,
-    settled_day_order,
-    settled_row_label_affixes,
     slice_labels,
     slice_order,
     sorted_pieces,
@@ -105,18 +102,18 @@ def _chunks_of(
 def _chunk(source: PublishedSlice | SettledDay, known: Mapping[Slice, _SliceChunk]) -> _SliceChunk:
     """Render a source that is a new object; its rows may still be unchanged."""
     before = known.get(source.slice)
+    order, labels = slice_order(source), slice_labels(source)
     if isinstance(source, PublishedSlice):
-        order, about = slice_order(source), _about(catalog.SLICE, slice_labels(source), source)
+        about = _about(catalog.SLICE, labels, source)
     else:
-        about = _about((catalog.SETTLED_DATE,), settled_day_labels(source), source)
-        order = settled_day_order(source)
+        about = _about((catalog.SETTLED_DATE,), labels, source)
     if before is not None and before.order == order and before.source.rows == source.rows:
         return _SliceChunk(source, order, before.plays, about)
+    around = row_label_affixes(source)
     if isinstance(source, PublishedSlice):
         rows = {media_id: row or ZERO_ROW for media_id, row in source.rows.items()}
-        return _SliceChunk(source, order, _rendered(catalog.PLAY, row_label_affixes(source), rows), about)
-    plays = _rendered(catalog.SETTLED_PLAYS, settled_row_label_affixes(source), source.rows)
-    return _SliceChunk(source, order, plays, about)
+        return _SliceChunk(source, order, _rendered(catalog.PLAY, around, rows), about)
+    return _SliceChunk(source, order, _rendered(catalog.SETTLED_PLAYS, around, source.rows), about)
 
 
 def _rendered(

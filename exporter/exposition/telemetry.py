@@ -15,7 +15,6 @@ from exporter.exposition.metric_families import MetricFamilies
 from exporter.exposition.player_catalog import PlayerCollector
 from exporter.exposition.process_collectors import process_collectors
 from exporter.exposition.self_metrics import ErrorCodeLabels
-from exporter.safe_text import replace_surrogates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -39,8 +38,7 @@ class Telemetry:
     * `version`: the version of the exporter.
     * `accounts`: the actions that each configured account calls, with their error codes, which all start at 0.
     * `queries`: the configured names. `set_targets` replaces both.
-    * `registry`: where all metrics are registered, `process_*`, `python_info` and `python_gc_*` included.
-    * `monotonic`: a clock in seconds; these three groups are collected at most once a second.
+    * `monotonic`: a clock in seconds; `process_*`, `python_info` and `python_gc_*` are collected at most once a second.
     * `log_lines_dropped`: returns the log lines dropped since the start; called equally often.
     * `player_views`: returns the state of players; called equally often.
 
@@ -53,12 +51,11 @@ class Telemetry:
         version: str,
         accounts: Mapping[str, Actions],
         queries: Iterable[str],
-        registry: CollectorRegistry | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         log_lines_dropped: Callable[[], int] = lambda: 0,
         player_views: Callable[[], Sequence[PlayerView]] = tuple,
     ) -> None:
-        registry = CollectorRegistry() if registry is None else registry
+        registry = CollectorRegistry()
         self.families = families = MetricFamilies(registry, monotonic)
         self._codes = ErrorCodeLabels()
         self._accounts: frozenset[str] = frozenset()
@@ -100,7 +97,7 @@ class Telemetry:
         self._reload_successful = families.add(Gauge, "aliyun_vod_exporter_config_last_reload_successful")
         self._reload_success = families.add(Gauge, "aliyun_vod_exporter_config_last_reload_success_timestamp_seconds")
         build = families.add(Gauge, "aliyun_vod_exporter_build_info")
-        build.labels(replace_surrogates(version), platform.python_version()).set(1)
+        build.labels(version, platform.python_version()).set(1)
 
         families.add_sampled(PlayerCollector(player_views, registry), *process_collectors(registry, log_lines_dropped))
         self.set_targets(accounts=accounts, queries=queries)

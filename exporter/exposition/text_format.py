@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
+from exporter.core.publication import PublishedSlice
 from exporter.exposition.catalog import MEDIA_LABELS
 from exporter.safe_text import replace_surrogates
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from exporter.core.model import Slice
-    from exporter.core.publication import PublishedMedia, PublishedSlice, SettledDay
+    from exporter.core.publication import PublishedMedia, SettledDay
     from exporter.exposition.catalog import Family, Metric
 
 Source = TypeVar("Source")
@@ -108,40 +109,23 @@ def sorted_pieces(texts: Iterable[str], size: int) -> Iterator[Sequence[str]]:
     return (ordered[begin : begin + size] for begin in range(0, len(ordered), size))
 
 
-def slice_order(published: PublishedSlice) -> tuple[str, str, str, str, int]:
-    """The sort key of a slice: its labels, so that expositions compress well and are easy to compare."""
-    return (published.slice.account, *_filters(published.slice), published.days_ago)
+def slice_order(source: PublishedSlice | SettledDay) -> tuple[str, str, str, str, int]:
+    """The sort key of a slice or settled day: its labels, so that expositions compress well and are easy to compare."""
+    days_ago = source.days_ago if isinstance(source, PublishedSlice) else 0
+    return (source.slice.account, *_filters(source.slice), days_ago)
 
 
-def settled_day_order(day: SettledDay) -> tuple[str, str, str, str, int]:
-    """The sort key of a settled day, its labels; as long as that of a slice."""
-    return (day.slice.account, *_filters(day.slice), 0)
+def slice_labels(source: PublishedSlice | SettledDay) -> str:
+    """The label text of a slice or settled day."""
+    return f'{{account="{escaped(source.slice.account)}",{_last_labels(source)}'
 
 
-def slice_labels(published: PublishedSlice) -> str:
-    """The label text of a slice."""
-    return f'{{account="{escaped(published.slice.account)}",{_filter_labels(published.slice)},{_day_label(published)}'
+def row_label_affixes(source: PublishedSlice | SettledDay) -> tuple[str, str]:
+    """The label text of a row of a slice or settled day, before and after its media ID."""
+    return media_label_prefix(source.slice.account), f'",{_last_labels(source)}'
 
 
-def settled_day_labels(day: SettledDay) -> str:
-    """The label text of a settled day."""
-    return f'{{account="{escaped(day.slice.account)}",{_filter_labels(day.slice)}}}'
-
-
-def row_label_affixes(published: PublishedSlice) -> tuple[str, str]:
-    """The label text of a row of a slice, before and after its media ID."""
-    return (
-        media_label_affixes(published.slice.account),
-        f'",{_filter_labels(published.slice)},{_day_label(published)}',
-    )
-
-
-def settled_row_label_affixes(day: SettledDay) -> tuple[str, str]:
-    """The label text of a row of a settled day, before and after its media ID."""
-    return media_label_affixes(day.slice.account), f'",{_filter_labels(day.slice)}}}'
-
-
-def media_label_affixes(account: str) -> str:
+def media_label_prefix(account: str) -> str:
     """The label text of a video, before its media ID."""
     return f'{{account="{escaped(account)}",media_id="'
 
@@ -155,11 +139,11 @@ def row_labels(around: tuple[str, str], media_id: str) -> str:
 def media_labels(metric: Metric, media: PublishedMedia) -> str:
     """The label text of a video in a metric of `catalog.MEDIA`."""
     (middle,) = media_label_middles(metric, [media])
-    return f'{media_label_affixes(media.account)}{middle}"}}'
+    return f'{media_label_prefix(media.account)}{middle}"}}'
 
 
 def media_label_middles(metric: Metric, media: Sequence[PublishedMedia]) -> Sequence[str]:
-    """The label text of each video between `media_label_affixes` and the last quote: its ID, then its own labels."""
+    """The label text of each video between `media_label_prefix` and the last quote: its ID, then its own labels."""
     middles = escaped_each([each.media_id for each in media])
     for name in metric.labels[len(MEDIA_LABELS) :]:
         values = escaped_each([getattr(each, name) or "" for each in media])
@@ -172,13 +156,10 @@ def day_labels(days_ago: int) -> str:
     return f'{{days_ago="{days_ago}"}}'
 
 
-def _filter_labels(slice_: Slice) -> str:
-    terminal_type, os, region = map(escaped, _filters(slice_))
-    return f'terminal_type="{terminal_type}",os="{os}",region="{region}"'
-
-
-def _day_label(published: PublishedSlice) -> str:
-    return f'days_ago="{published.days_ago}"}}'
+def _last_labels(source: PublishedSlice | SettledDay) -> str:
+    terminal_type, os, region = map(escaped, _filters(source.slice))
+    days_ago = f',days_ago="{source.days_ago}"' if isinstance(source, PublishedSlice) else ""
+    return f'terminal_type="{terminal_type}",os="{os}",region="{region}"{days_ago}}}'
 
 
 def _filters(slice_: Slice) -> tuple[str, str, str]:

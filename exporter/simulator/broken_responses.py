@@ -41,7 +41,7 @@ class FaultContext:
     headers: dict[str, str]
     sleep: Callable[[float], Awaitable[None]]
     closing: asyncio.Event
-    wait: float | None = None
+    wait: float | None
 
     @property
     def body(self) -> bytes:

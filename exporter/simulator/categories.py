@@ -55,11 +55,10 @@ def _walk(tree: Mapping[str, Any], level: int, parent_id: int, first: int) -> It
 
 
 class CategoryTree:
-    """Categories by ID; by default those of the generated account."""
+    """The categories of the generated account, by ID."""
 
-    def __init__(self, categories: tuple[Category, ...] | None = None) -> None:
-        given = tuple(_walk(_TREE, 0, ROOT, _FIRST_ID)) if categories is None else categories
-        self.by_id: Final = {each.category_id: each for each in given}
+    def __init__(self) -> None:
+        self.by_id: Final = {each.category_id: each for each in _walk(_TREE, 0, ROOT, _FIRST_ID)}
 
     def name(self, category_id: int | None) -> str | None:
         """The name of a category; None for none, or for one that does not exist."""

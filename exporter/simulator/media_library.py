@@ -69,13 +69,12 @@ class LibraryState:
 class MediaLibrary:
     """The generated media and those that tests have put there."""
 
-    def __init__(self, media: Iterable[Media], categories: CategoryTree | None = None) -> None:
-        self.categories = categories or CategoryTree()
-        self._media = tuple(media)
+    def __init__(self, media: Iterable[Media]) -> None:
+        self.categories = CategoryTree()
         self._given: dict[str, Video | None] = {}
         self._states: dict[bool, LibraryState] = {}
         leaves = tuple(self.categories.by_id)
-        self._generated = tuple(_Generated(each, leaves) for each in self._media)
+        self._generated = tuple(_Generated(each, leaves) for each in media)
 
     def put(self, *videos: Video) -> None:
         """Create media, or replace those with the same ID."""

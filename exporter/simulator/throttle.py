@@ -30,7 +30,7 @@ class Throttle:
         return (1 - self._tokens) / self._rate
 
 
-def wait_headers(kind: WaitHeader, wait: float, rate: float = 0.0) -> dict[str, str]:
+def wait_headers(kind: WaitHeader, wait: float, rate: float) -> dict[str, str]:
     """The header `kind` for a wait in seconds; `rate` is the limit that it states."""
     # Rounded first: 0.2 s computed from fractions must not become 201 ms.
     milliseconds = math.ceil(round(wait * 1000, 3))

@@ -141,7 +141,7 @@ def _value(name: str, text: str) -> str | int:
     if name in _NUMBERS:
         least, most = _NUMBERS[name]
         if not (text.isascii() and text.isdigit() and len(text) <= len(str(most)) and least <= int(text) <= most):
-            raise ValueError(f"{_quoted(text)} is not a number from {least} to {most}")
+            raise ValueError(f"{text[:60]!a} is not a number from {least} to {most}")
         return int(text)
     if name in _WORDS and text not in _WORDS[name]:
         raise ValueError(f"{_quoted(text)} is not one of {', '.join(_WORDS[name])}")
@@ -151,4 +151,4 @@ def _value(name: str, text: str) -> str | int:
 
 
 def _quoted(text: str) -> str:
-    return ascii(text[:60])
+    return repr(text[:60])

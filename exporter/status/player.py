@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 from exporter.core.player_query import ago_label
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from exporter.core.player_query import PlayerView
 
 
@@ -44,12 +42,8 @@ class PlayerTargetView:
     stutter_play_ratio: float | None
 
 
-def targets(views: Iterable[PlayerView]) -> tuple[PlayerTargetView, ...]:
-    """What the page shows of players."""
-    return tuple(map(_target, views))
-
-
-def _target(view: PlayerView) -> PlayerTargetView:
+def target_view(view: PlayerView) -> PlayerTargetView:
+    """What the page shows of a target."""
     by_age = view.published.values if view.published is not None else {}
     newest = by_age.get(0, {})
     return PlayerTargetView(

@@ -61,7 +61,10 @@ def labels(dimensions: Dimensions) -> tuple[str, str, str]:
 
 def specificity(dimensions: Dimensions) -> tuple[int, tuple[str, ...]]:
     """Return a sort key that puts the dimensions with the fewest filters first."""
-    values = labels(dimensions)
+    return _fewest_first(labels(dimensions))
+
+
+def _fewest_first(values: tuple[str, str, str]) -> tuple[int, tuple[str, ...]]:
     return sum(value != "all" for value in values), values
 
 
@@ -129,9 +132,8 @@ def _matches(view: SliceView, filters: Filters) -> bool:
 
 
 def _by_day(view: SliceView) -> tuple[Any, ...]:
-    # Slices with fewer filters first: alphabetical order alone would mix "all" with its parts.
-    values = (view.terminal_type, view.os, view.region)
-    return view.days_ago, view.account, sum(value != "all" for value in values), *values
+    # Alphabetical order alone would mix "all" with its parts.
+    return view.days_ago, view.account, _fewest_first((view.terminal_type, view.os, view.region))
 
 
 _ORDERS: Final[Mapping[str, Callable[[SliceView], tuple[Any, ...]]]] = {

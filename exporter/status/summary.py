@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from exporter.core.model import ByIds
 from exporter.errors import ErrorKind
 from exporter.status import media as media_
-from exporter.status import player as player_
 from exporter.status import queries as queries_
 from exporter.status import slices as slices_
 from exporter.status.expectations import Expectations, account_losses
 from exporter.status.filters import check
 from exporter.status.model import Problem, State
+from exporter.status.player import target_view
 from exporter.status.views import Attention, StatusView, ViewPage
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def summarize(observed: StatusInput, filters: Filters) -> StatusView:
         media=replace(media, rows=tuple(media_.with_details(observed, row, expectations) for row in media.rows)),
         slices=_page(slices_.filtered(slices, filters), filters.page, filters.per_page),
         has_metadata=any(about.details for about in observed.snapshot.metadata.values()),
-        player=player_.targets(observed.player),
+        player=tuple(map(target_view, observed.player)),
     )
 
 

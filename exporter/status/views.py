@@ -224,5 +224,5 @@ class StatusView:
     comparisons: tuple[ComparisonView, ...]
     media: ViewPage[MediaView]
     slices: ViewPage[SliceView]
-    has_metadata: bool = False
-    player: tuple[PlayerTargetView, ...] = ()
+    has_metadata: bool
+    player: tuple[PlayerTargetView, ...]

@@ -35,6 +35,9 @@ _PROBES: Final = tuple(OPEN_PATHS)
 class HttpConnection(H11Protocol):
     """A connection of uvicorn that reports its state to the ConnectionTracker."""
 
+    conn: RequestParser
+    _raw: asyncio.Transport  # set by `connection_made`, which is called first
+
     def __init__(
         self,
         config: Config,
@@ -48,8 +51,7 @@ class HttpConnection(H11Protocol):
         super().__init__(config, server_state, app_state, _loop)
         self._tracker = tracker
         self._limits = tracker.limits
-        # A head of exactly `header_bytes` is allowed, and no longer incomplete at that size.
-        self.conn = RequestParser(h11.SERVER, self._limits.header_bytes - 1)
+        self.conn = RequestParser(self._limits.header_bytes)
         self.logger = logging.getLogger(CLIENTS_LOGGER)
         self.request_started_at: float | None = None
         self.response_started_at: float | None = None
@@ -57,7 +59,6 @@ class HttpConnection(H11Protocol):
         self.last_progress_at = 0.0
         self._pacing: ResponsePacing | None = None
         self._web_access = web_access
-        self._raw: asyncio.Transport | None = None
         self.group = NO_GROUP
         self._tls: TlsEngine | None = None
         self._opening: Opening | None = None
@@ -72,8 +73,7 @@ class HttpConnection(H11Protocol):
         if self.cycle is not None:
             # Otherwise a response would go on writing to a closed connection, and asyncio would warn of every write.
             self.cycle.disconnected = True
-        if self._raw is not None:
-            self._raw.abort()
+        self._raw.abort()
 
     def drop_response(self) -> int:
         """Drop the response except for the chunk being sent, then close; return the bytes that stay buffered."""
@@ -96,7 +96,7 @@ class HttpConnection(H11Protocol):
 
     def detect_disconnect(self) -> None:
         """Raise ClientDisconnected if the client is gone; asyncio calls `connection_lost` only later."""
-        if self._raw is None or self._raw.is_closing():
+        if self._raw.is_closing():
             self.cycle.disconnected = True
             raise ClientDisconnected
 
@@ -114,9 +114,8 @@ class HttpConnection(H11Protocol):
 
     def _opened(self, tls: TlsEngine | None, data: bytes) -> None:
         self._opening, self._tls = None, tls
-        if self._raw is not None:
-            super().connection_made(TlsTransport(self._raw, tls) if tls else self._raw)
-            self._receive(data)
+        super().connection_made(TlsTransport(self._raw, tls) if tls else self._raw)
+        self._receive(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Handle the end of the connection."""
@@ -125,21 +124,24 @@ class HttpConnection(H11Protocol):
         self._response_drained()
         if self.transport is not None:
             super().connection_lost(exc)
-        self._break_cycles()
+        # Let everything be freed now: the next garbage collection may come late, or find the objects frozen.
+        self.app, self._pacing, self._opening = self._inner, None, None
+        vars(self._raw).pop("_read_ready_cb", None)  # a method of the transport, in its own attribute
 
     def data_received(self, data: bytes) -> None:
         """Handle bytes from the network: a handshake, a request, or parts of them."""
         if self._opening is not None:
             self._opening.receive(data)
             return
-        try:
-            plaintext = self._tls.receive(data) if self._tls else data
-        except ConnectionError as error:
-            if self._raw and self._tls:
+        if self._tls is not None:
+            try:
+                data = self._tls.receive(data)
+            except ConnectionError as error:
                 reject_handshake(self._raw, data, self._tls.pending(), str(error))
-            return
-        self._flush()
-        self._receive(plaintext)
+                return
+            if own := self._tls.pending():
+                self._raw.write(own)
+        self._receive(data)
 
     def _receive(self, plaintext: bytes) -> None:
         """Handle decrypted bytes."""
@@ -147,7 +149,7 @@ class HttpConnection(H11Protocol):
             self._begin_request()
         rest = memoryview(plaintext)
         while rest and not self.transport.is_closing():
-            size = self._readable_bytes()
+            size = self.conn.readable_bytes()
             piece, rest = rest[:size], rest[size:]
             if self._unprocessed_bytes() + len(piece) > self._limits.header_bytes:
                 self._tracker.evict_oversized(self)
@@ -205,19 +207,6 @@ class HttpConnection(H11Protocol):
         if self.flow is not None:
             super().pause_writing()
 
-    def _break_cycles(self) -> None:
-        """Let everything be freed now: the next garbage collection may come late, or find the objects frozen."""
-        self.app, self._pacing, self._opening = self._inner, None, None
-        if self._raw is not None:
-            vars(self._raw).pop("_read_ready_cb", None)  # a method of the transport, in its own attribute
-
-    def _readable_bytes(self) -> int:
-        """Return how many bytes to pass to h11 next: h11 checks the size of a head only while it is incomplete."""
-        if self.conn.their_state is h11.IDLE:
-            # At least one byte, by which h11 notices that a head is too large.
-            return max(1, self._limits.header_bytes - len(self.conn.trailing_data[0]))
-        return self._limits.header_bytes
-
     def _unprocessed_bytes(self) -> int:
         """Return the size of what arrived after a request without a response: its unread body, or further requests."""
         if self.conn.their_state is h11.SEND_BODY and not self.cycle.response_complete:
@@ -237,18 +226,13 @@ class HttpConnection(H11Protocol):
 
     def _buffered(self) -> int:
         """Return how many written bytes the kernel has not taken yet."""
-        return self._raw.get_write_buffer_size() if self._raw else 0
+        return self._raw.get_write_buffer_size()
 
     def _is_deferrable(self, scope: Scope) -> bool:
         """Return whether a request waits for its turn before the application sees it: under load, scrapes go first."""
         if len(self._tracker) <= self._limits.several or scope["path"].endswith(_PROBES):
             return False
         return not any(name == b"accept-encoding" and b"gzip" in value for name, value in scope["headers"])
-
-    def _flush(self) -> None:
-        """Send the pending records of TLS itself, such as those of the handshake."""
-        if self._tls and self._raw and (own := self._tls.pending()):
-            self._raw.write(own)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application and send its response."""

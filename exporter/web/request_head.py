@@ -34,6 +34,17 @@ class RequestParser(h11.Connection):
     No route needs a body. h11 would take a second for each read of chunks that contain one byte each.
     """
 
+    def __init__(self, header_bytes: int) -> None:
+        # A head of exactly `header_bytes` is allowed, and no longer incomplete at that size.
+        super().__init__(h11.SERVER, header_bytes - 1)
+        self._header_bytes = header_bytes
+
+    def readable_bytes(self) -> int:
+        """Return how many bytes to pass on next: h11 checks the size of a head only while it is incomplete."""
+        # At least one byte, by which h11 notices that a head is too large.
+        received = len(self.trailing_data[0]) if self.their_state is h11.IDLE else 0
+        return max(1, self._header_bytes - received)
+
     def next_event(self) -> type[h11.NEED_DATA | h11.PAUSED] | h11.Event:
         """Return the next event. Raises RemoteProtocolError."""
         if self.their_state is h11.IDLE:

@@ -43,10 +43,10 @@ def test_from_how_many_media_on_the_step_becomes_longer() -> None:
 def test_a_top_beside_all_media_counts_with_its_most_media() -> None:
     top, everything = replace(HEADLINE, media=Top(100, Measure.PLAYS)), replace(HEADLINE, media=Everything())
     line = estimate([top, everything], 30, Settlement(), {"a": 5.0}).line(None)
-    # 1,200 series with 8,640 samples each exceed ten million already.
-    assert ", and 0 to 1200 series, up to 2.1 GB, of other queries; the step becomes longer for so many samples" in line
+    # 1,400 series with 8,640 samples each exceed ten million already.
+    assert ", and 0 to 1400 series, up to 2.4 GB, of other queries; the step becomes longer for so many samples" in line
     some = estimate([replace(top, media=Top(50, Measure.PLAYS)), everything], 30, Settlement(), {"a": 5.0}).line(None)
-    assert "; from 47 such media on the step becomes longer" in some
+    assert "; from 39 such media on the step becomes longer" in some
 
 
 def test_what_is_one_is_no_plural_and_much_is_in_gigabytes() -> None:

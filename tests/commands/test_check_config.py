@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.cli import main
-from exporter.commands.check_config import Known, report, warnings
+from exporter.commands.config_costs import Known, config_costs, cost_table, cost_warnings
 from exporter.config.loader import loads
 from exporter.simulator.options import SimulatorOptions
 from exporter.storage.read_only import Examined
@@ -36,8 +36,16 @@ def config(text: str) -> Config:
     return loads(text, file="config.yaml", environ={})
 
 
+def table(text: str) -> str:
+    return cost_table(config_costs(config(text), Known()))
+
+
+def warnings(text: str) -> list[str]:
+    return list(cost_warnings(config(text), config_costs(config(text), Known())))
+
+
 def test_the_costs_are_a_table_by_query_with_the_totals_of_each_account() -> None:
-    assert report(config(TWO_ACCOUNTS), Known()) == (
+    assert table(TWO_ACCOUNTS) == (
         "account  query      slices  calls, first poll  calls, steady day  series\n"
         "main     headline   18      18 to 72           114 to 456         69\n"
         "main     popular    1       1 to 3             1 to 3             0 to 1750\n"
@@ -45,6 +53,14 @@ def test_the_costs_are_a_table_by_query_with_the_totals_of_each_account() -> Non
         "second   catalogue  1       at least 1         at least 1         at least 0\n"
         "second   (total)    1       at least 1         at least 1         at least 0"
     )
+
+
+def test_columns_are_aligned_below_chinese_names() -> None:
+    heading, query, total = table("queries: [{name: 头条视频, media: {ids: [a]}}]\n").splitlines()
+
+    assert total.index("6 ") == heading.index("slices")
+    # Each of these four characters is two columns wide.
+    assert query.index("6 ") == heading.index("slices") - 4
 
 
 @pytest.mark.parametrize(
@@ -75,13 +91,13 @@ def test_the_costs_are_a_table_by_query_with_the_totals_of_each_account() -> Non
 def test_what_will_not_go_well_is_a_warning(changed: str, expected: list[str]) -> None:
     text = TWO_ACCOUNTS.replace("{name: main}", f"{{name: main, {changed}}}" if changed else "{name: main}")
 
-    assert list(warnings(config(text), Known())) == expected
+    assert warnings(text) == expected
 
 
 def test_an_account_without_a_query_and_too_many_series_are_warnings() -> None:
     text = TWO_ACCOUNTS.replace("{name: second}", "{name: second}, {name: third}") + "series_limit: 50\n"
 
-    assert list(warnings(config(text), Known())) == [
+    assert warnings(text) == [
         "account third is not used by any query",
         "at least 69 series, series_limit is 50: media with the fewest plays will be left out",
     ]
@@ -94,7 +110,7 @@ def test_the_command_prints_the_costs_and_warns_on_stderr(tmp_path: Path, capsys
     assert main(["check-config", f"--config.file={file}"], KEYS) == 0
 
     printed = capsys.readouterr()
-    assert printed.out == f"{file}: valid\n\n{report(config(TWO_ACCOUNTS), Known())}\n"
+    assert printed.out == f"{file}: valid\n\n{table(TWO_ACCOUNTS)}\n"
     assert printed.err.startswith("warning: at least 69 series")
 
 
@@ -164,13 +180,13 @@ def test_the_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
 def test_players_have_their_place_in_the_budget() -> None:
     text = TWO_ACCOUNTS.replace("{name: second}", "{name: second, limits: {calls_per_day: 1000}}")
     text += "player: [{name: app, account: second, terminal_type: web, compare: 1d}]\n"
-    assert report(config(text), Known()).splitlines()[-3:] == [
+    assert table(text).splitlines()[-3:] == [
         "second   catalogue    1       at least 1         at least 1         at least 0",
         "second   player: app  1       4                  584                16",
         "second   (total)      2       at least 5         at least 585       at least 16",
     ]
-    assert list(warnings(config(text), Known())) == []
-    assert list(warnings(config(text.replace("1000", "584")), Known())) == [
+    assert warnings(text) == []
+    assert warnings(text.replace("1000", "584")) == [
         (
             "account second: a steady day takes 585 calls with those of players, calls_per_day is 584: players get"
             " what play data leaves, and will pause. Poll fewer targets or metrics, or less often."
@@ -180,5 +196,5 @@ def test_players_have_their_place_in_the_budget() -> None:
 
 def test_an_account_that_only_players_use_is_used() -> None:
     text = "accounts: [{name: main}, {name: second}]\nqueries: [{name: q, account: main, media: all}]\n"
-    assert list(warnings(config(text), Known())) == ["account second is not used by any query"]
-    assert list(warnings(config(text + "player: [{name: app, account: second}]\n"), Known())) == []
+    assert warnings(text) == ["account second is not used by any query"]
+    assert warnings(text + "player: [{name: app, account: second}]\n") == []

@@ -2,15 +2,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import sys
 import time
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from rich.cells import cell_len
 
 from exporter.app import Runtime
 from exporter.cli import main
-from exporter.commands.fetch import most_played, poll_all, table
+from exporter.commands import fetch
+from exporter.commands.fetch import poll_all
+from exporter.commands.play_table import most_played, table
 from exporter.simulator.faults import Fault
 from exporter.simulator.options import Conditions, SimulatorOptions
 from tests.harness import NOON, Clock, running_harness, simulated
@@ -71,6 +76,15 @@ def test_a_title_cannot_reach_the_terminal_s_controls() -> None:
     assert "[bold]not markup[/bold]" in printed
 
 
+def test_json_has_no_character_that_controls_a_terminal() -> None:
+    title = "标题\x7f\u2028\u202e\U000e0001\ud800🎬"
+
+    line = fetch._escaped(json.dumps({"title": title}, ensure_ascii=False))  # noqa: SLF001 - the service has no such title
+
+    assert line == r'{"title": "标题\u007f\u2028\u202e\udb40\udc01\ud800🎬"}'
+    assert json.loads(line) == {"title": title}
+
+
 def rows_of(days: int, media: int) -> list[dict[str, object]]:
     """Rows of `fetch`, the most played media of each day first."""
     return [
@@ -104,12 +118,38 @@ def test_a_long_table_has_the_most_played_media_of_each_slice(days: int, media: 
         assert line == ""
 
 
-@pytest.mark.parametrize("variables", [{}, {"FORCE_COLOR": "1"}, {"COLUMNS": "40", "TERM": "dumb"}], ids=str)
+@pytest.mark.parametrize(
+    "variables", [{}, {"FORCE_COLOR": "1"}, {"COLUMNS": "40", "TERM": "dumb", "FORCE_COLOR": "1"}], ids=str
+)
 def test_a_long_title_is_not_cut(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
     assert "x" * 500 in table([{**ROW, "title": "x" * 500}])
+
+
+@pytest.mark.parametrize(
+    ("columns", "longest", "terminal"),
+    [(60, 120, "xterm"), (120, 120, "xterm"), (130, 130, "xterm"), (1000, 259, "xterm"), (60, 120, "dumb")],
+)
+def test_a_narrow_terminal_shortens_titles_and_no_other_value(
+    monkeypatch: pytest.MonkeyPatch, columns: int, longest: int, terminal: str
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    for name, value in {"COLUMNS": str(columns), "TERM": terminal, "NO_COLOR": "1"}.items():
+        monkeypatch.setenv(name, value)
+    rows = [{**ROW, "days_ago": ago, "play_date": f"2024-03-2{ago}", "title": "标题 " * 15} for ago in (1, 2)]
+
+    printed = re.sub(r"\x1b\[[0-9;]*m", "", table(rows))
+
+    assert max(map(cell_len, printed.splitlines())) <= longest
+    *_, first, last = printed.splitlines()
+    for ago, line in ((1, first), (2, last)):
+        shown = {str(value) for value in rows[ago - 1].values() if value is not None}
+        common = {"main", "all"} if columns < 1000 else set()
+        assert shown - common - {rows[0]["title"]} <= set(line.split())
+    assert ("All rows: account main, terminal_type all, os all, region all\n\n" in printed) == (columns < 1000)
+    assert ("…" in first) == (columns < 1000)
 
 
 class RecordedProgress:

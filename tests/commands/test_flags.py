@@ -4,7 +4,8 @@ import argparse
 
 import pytest
 
-from exporter.commands import flags
+from exporter.commands import command_names, flags
+from exporter.commands.definitions import DEFINITIONS
 
 
 @pytest.mark.parametrize(
@@ -30,3 +31,41 @@ def test_the_prefix_is_the_path_of_the_external_url_unless_given(argv: list[str]
     flags.external_url(parser)
 
     assert flags.parse_prefix(parser.parse_args(argv)) == prefix
+
+
+class Switches(argparse.ArgumentParser):
+    """Records the flags that take no value."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+        super().__init__(add_help=False)
+
+    def add_argument(self, *names: str, **settings: object) -> argparse.Action:
+        action = super().add_argument(*names, **settings)  # type: ignore[arg-type]
+        if action.nargs == 0:
+            self.names.update(names)
+        return action
+
+
+def test_every_flag_without_a_value_is_known_before_the_parser_is_there() -> None:
+    found = Switches()
+    for command in DEFINITIONS.values():
+        parser = Switches()
+        command.flags(parser)
+        found.names |= parser.names
+
+    assert found.names | {"--help", "--version"} == command_names.SWITCHES
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (["--web.enable-lifecycle", "serve"], "serve"),
+        (["--syntax-only", "check-config", "--config.file=x"], "check-config"),
+        (["--config.file", "fetch"], None),
+        (["--config.file", "x", "fetch"], "fetch"),
+        (["--web.enable-lifecycle", "--config.file", "serve"], None),
+    ],
+)
+def test_a_command_is_found_behind_a_flag_unless_it_is_the_value_of_that(words: list[str], command: str | None) -> None:
+    assert command_names.split(words)[0] == command

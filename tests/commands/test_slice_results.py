@@ -118,7 +118,9 @@ def test_of_two_queries_one_may_have_got_its_answer() -> None:
         report(SliceOutcome(TODAY, answered=False, errors=(FORBIDDEN,)), query=other),
     )
 
-    assert results_by_slice(reports, published(), NOON) == (SliceResult(TODAY, 0, SliceState.INCOMPLETE, (FORBIDDEN,)),)
+    assert results_by_slice(reports, published(), NOON) == (
+        SliceResult(TODAY, 0, SliceState.INCOMPLETE, (FORBIDDEN,), 0),
+    )
 
 
 def test_a_long_list_is_shortened_and_a_poll_without_outcome_is_described() -> None:

@@ -20,7 +20,7 @@ from exporter.config.loader import load, loads
 from exporter.errors import ConfigError, StartError
 from exporter.vod.credentials import resolve
 from exporter.vod.credentials.sources import EnvCredentials
-from exporter.web.access import live_config
+from exporter.web.access import policy
 from tests.storage.examples import StorageFile, some
 from tests.web import pki
 
@@ -76,7 +76,7 @@ class Situation:
             file = self.folder / "config.yaml"
             config = load(file, self.environ)
             if self.web:
-                list(live_config.permission_warnings(self.folder / self.web))
+                list(policy.permission_warnings(self.folder / self.web))
             await app.serve(
                 config,
                 app.Runtime(self.environ),
@@ -364,6 +364,37 @@ def test_files_that_are_read_at_the_first_poll_are_looked_for(credentials: str, 
     assert found.errors == ()
     (warning,) = found.warnings
     assert warning.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("credentials", "variables", "expected"),
+    [
+        ("{provider: profile}", {"HOME": "/nowhere"}, "profile_file /nowhere/.aliyun/config.json"),
+        ("{provider: oidc_role_arn}", {}, "oidc_token_file /nowhere/token"),
+        ("{}", {}, "oidc_token_file /nowhere/token"),
+    ],
+)
+def test_so_are_files_that_no_setting_names(credentials: str, variables: dict[str, str], expected: str) -> None:
+    """RRSA sets variables, and the CLI has a file that needs no setting."""
+    role = {
+        "ALIBABA_CLOUD_ROLE_ARN": "acs:ram::1:role/r",
+        "ALIBABA_CLOUD_OIDC_PROVIDER_ARN": "acs:ram::1:oidc-provider/p",
+        "ALIBABA_CLOUD_OIDC_TOKEN_FILE": "/nowhere/token",
+    }
+    text = f"accounts: [{{name: main, credentials: {credentials}}}]\nqueries: [{{name: q, media: all}}]\n"
+
+    (warning,) = check_start(loads(text, file="c", environ={}), variables or role).warnings
+
+    assert warning.startswith(f"account main: cannot read {expected}: No such file or directory. Make it a file")
+
+
+def test_a_profile_file_that_is_not_used_is_not_looked_for() -> None:
+    text = "queries: [{name: q, media: all}]\n"
+    keys = {**KEYS, "ALIBABA_CLOUD_ROLE_ARN": "a", "ALIBABA_CLOUD_OIDC_PROVIDER_ARN": "p"}
+
+    found = check_start(loads(text, file="c", environ={}), {**keys, "ALIBABA_CLOUD_OIDC_TOKEN_FILE": "/nowhere/token"})
+
+    assert (found.errors, found.warnings) == ((), ())
 
 
 def test_the_keys_of_all_accounts_are_read_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:

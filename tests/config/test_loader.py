@@ -1,3 +1,4 @@
+import errno
 import stat
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from exporter import secret_files
 from exporter.config.accounts import AccountSettings, CredentialSettings, LimitSettings
 from exporter.config.loader import load, loads
 from exporter.config.media_selection import MediaByIds, MediaTop
@@ -289,6 +291,17 @@ def test_the_name_of_a_file_controls_no_terminal(name: str, tmp_path: Path) -> N
 def test_a_directory_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is a directory; name the file in it"):
         load(tmp_path, {})
+
+
+def test_a_file_of_another_user_is_an_error_that_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_permission(path: Path, *, most: int) -> secret_files.Content:
+        del most
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(secret_files, "read", no_permission)
+    with pytest.raises(ConfigError) as caught:
+        load(Path("c.yaml"), {})
+    assert str(caught.value) == "c.yaml: cannot be read: Permission denied; let the exporter's user read it"
 
 
 def test_a_file_below_a_file_cannot_be_read(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from exporter.core.media_details import Category, CategoryTree, MetadataRules, S
 from exporter.core.model import Dimensions, Media
 from exporter.core.plan import plan_fetch
 from exporter.core.play_dates import Settlement
+from exporter.core.publication import PublicationRules
+from exporter.core.publication_builder import publish
 from tests.core.fake_service import (
     ALL,
     TODAY,
@@ -34,7 +36,7 @@ NATIVE = Dimensions(terminal_type="Native")
     [
         (ids("a", "b"), Cost(4, Estimate(8, 8), Estimate(4, 4), Estimate(44, 44))),
         (ids("a", "b", "c"), Cost(4, Estimate(4, 16), Estimate(2, 8), Estimate(66, 66))),
-        (top(250), Cost(4, Estimate(4, 12), Estimate(2, 6), Estimate(0, 5500))),
+        (top(250), Cost(4, Estimate(4, 12), Estimate(2, 6), Estimate(0, 4 * 250 * (5 + 2)))),
         (everything, Cost(4, Estimate(4, None), Estimate(2, None), Estimate(0, None))),
     ],
 )
@@ -49,7 +51,7 @@ def test_the_cost_of_media(media: Media, expected: Cost) -> None:
     [
         (ids(*map(str, range(5))), Cost(2, Estimate(5 + 1, 5 + 3), Estimate(6, 8), Estimate(60, 60))),
         (ids(*map(str, range(30))), Cost(2, Estimate(2 * 1, 3 + 31), Estimate(2, 3 + 31), Estimate(360, 360))),
-        (top(250), Cost(2, Estimate(3 + 3, 3 + 3), Estimate(6, 6), Estimate(3000, 3000))),
+        (top(250), Cost(2, Estimate(3 + 3, 3 + 3), Estimate(6, 6), Estimate(2500 + 2 * 250, 2500 + 2 * 500))),
         (everything, Cost(2, Estimate(3 + 100, 3 + 100), Estimate(103, 103), Estimate(71_250, 71_250))),
     ],
 )
@@ -69,6 +71,42 @@ def test_a_poll_never_takes_more_calls_than_estimated(k: int, total: int, *, kno
 
     assert estimated.high is not None
     assert estimated.low <= len(service.calls) <= estimated.high
+
+
+@pytest.mark.parametrize("expected", [False, True])
+@pytest.mark.parametrize("media", [ids("native-1", "web-2", "never"), top(1), top(3), everything])
+async def test_no_more_series_are_published_than_estimated(
+    media: Media,
+    expected: bool,  # noqa: FBT001  parametrized
+) -> None:
+    service = FakeService(now=play_dates.start(TODAY) - 11 * 86_400)
+    for days in range(-30, 2):
+        # Other media each day, and in the slice with a filter other ones first than in the whole.
+        native, web = (
+            row(
+                f"{name}{days}",
+                plays,
+                plays_per_viewer=2,
+                play_duration=9,
+                play_duration_per_viewer=9,
+                media_duration=5,
+            )
+            for name, plays in (("native", 8), ("web", 9))
+        )
+        service.put([web, native], TODAY + timedelta(days=days))
+        service.put([native], TODAY + timedelta(days=days), NATIVE)
+    polled_query = query(media, dimensions=(ALL, NATIVE), days_ago=(1, 2, 5), every=43_200.0, expected=expected)
+    rules, poller = PublicationRules((polled_query,), 2 * 86_400.0, 1_000), service.poller()
+    series = 0
+    while service.now < play_dates.start(TODAY) + 86_400:
+        await poller.poll(polled_query)
+        series = max(series, publish(poller.snapshot, rules, service.now).series)
+        service.now += polled_query.every
+
+    high = cost(polled_query, Settlement(), {ALL: 2, NATIVE: 1} if media == everything else None).series.high
+
+    assert high is not None
+    assert 0 < series <= high
 
 
 @pytest.mark.parametrize("every", [900.0, 3600.0, 7200.0, 50_000.0])

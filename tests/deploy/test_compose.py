@@ -159,6 +159,7 @@ def test_grafana_finds_prometheus_and_the_dashboards(services: dict[str, Any]) -
     assert all([*place.rglob("*.json")] for place in places)
 
 
+@pytest.mark.tool("git")
 def test_the_key_of_an_account_stays_out_of_git() -> None:
     command = ["git", "check-ignore", "compose/account/access_key_id", "compose/account/access_key_secret"]
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=DEPLOY)

@@ -11,7 +11,6 @@ import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from deploy.grafana.builder import alerts, languages, state
-from deploy.grafana.builder.panels import per_bar
 from deploy.grafana.builder.promql import (
     EXPECTED_PLAYS,
     LOST,
@@ -23,6 +22,7 @@ from deploy.grafana.builder.promql import (
     per_dimension,
     titled,
 )
+from deploy.grafana.builder.queries import per_bar
 from deploy.grafana.builder.written import FOLDER, texts
 
 if TYPE_CHECKING:

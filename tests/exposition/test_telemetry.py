@@ -4,7 +4,7 @@ import platform
 from typing import TYPE_CHECKING
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from exporter.errors import ErrorKind
@@ -262,19 +262,6 @@ def test_a_hostile_code_is_made_safe(code: str, label: str) -> None:
         assert found == {None, *METER_CODES, label}
 
 
-def test_names_with_lone_surrogates_do_not_fail_the_scrape() -> None:
-    telemetry = Telemetry(version="1", accounts={"a\ud800": {"A": {}}}, queries=["q\ud800"])
-    telemetry.next_poll("q\ud800", 1.0)
-    telemetry.next_poll("q\ud800", None)
-    telemetry.unknown_media("q\ud800", 1)
-    telemetry.unknown_media("q\ud800", None)
-    telemetry.set_targets(accounts={}, queries=["q\ud800"])
-    assert 'aliyun_vod_query_up{query="q\ufffd"} 0.0' in ours(telemetry)
-    assert ours(telemetry, about="aliyun_vod_query_next_poll") == []
-    assert ours(telemetry, about="aliyun_vod_query_unknown_media") == []
-    assert ours(telemetry, about="aliyun_vod_api") == []
-
-
 def test_there_are_no_created_series() -> None:
     for exposition in (generate_latest, generate_openmetrics):
         assert b"_created" not in full_telemetry().families.expose("any", exposition).text()
@@ -284,13 +271,6 @@ def test_two_telemetries_do_not_share_a_registry() -> None:
     first, second = new_telemetry(), new_telemetry()
     first.request_sent("main", ACTION)
     assert 'aliyun_vod_api_requests_total{account="main",action="Ask"} 0.0' in ours(second)
-
-
-def test_the_registry_can_be_passed_in() -> None:
-    registry = CollectorRegistry()
-    telemetry = Telemetry(version="1", accounts={"main": CALLS}, queries=[], registry=registry)
-    telemetry.request_sent("main", ACTION)
-    assert registry.get_sample_value("aliyun_vod_api_requests_total", {"account": "main", "action": ACTION}) == 1.0
 
 
 def test_dropped_log_lines_are_read_when_collected() -> None:

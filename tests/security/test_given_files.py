@@ -13,7 +13,7 @@ from exporter.errors import ConfigError, CredentialsError
 from exporter.vod.credentials.credential_files import SecretFile
 from exporter.vod.credentials.providers import CliProfile, EcsRole, OidcRole
 from exporter.vod.credentials.sdk import CredentialFetcher
-from exporter.web.access import live_config
+from exporter.web.access import policy
 from tests.e2e.processes import exporter, until
 from tests.web.harness import prepared
 
@@ -103,10 +103,10 @@ def test_a_configuration_above_the_size_limit_is_not_read(tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", ["web.yml", "server.crt", "server.key"])
 def test_a_world_writable_web_configuration_is_rejected(name: str, tmp_path: Path) -> None:
     path = prepared(tmp_path, WEB)
-    assert live_config.load(path).context is not None
+    assert policy.load(path).context is not None
     (tmp_path / name).chmod(0o606)
     with pytest.raises(ConfigError, match="cannot be read: everyone may write to it"):
-        live_config.load(path)
+        policy.load(path)
 
 
 def check_output(capsys: pytest.CaptureFixture[str], *argv: str) -> list[str]:
@@ -148,6 +148,7 @@ def test_a_file_that_is_given_twice_is_reported_once(tmp_path: Path, capsys: pyt
     assert second.startswith(f"{tmp_path}/secret: ")
 
 
+@pytest.mark.usefixtures("shared_group")
 def test_check_config_reports_files_that_will_not_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     secret(tmp_path, 0o666, "id")
     secret(tmp_path, 0o660)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import socket
 import subprocess
 import sys
@@ -105,6 +106,7 @@ def test_a_file_that_is_not_world_writable_is_read(mode: int, tmp_path: Path) ->
     assert not read(path, most=MOST).world_writable
 
 
+@pytest.mark.usefixtures("shared_group")
 @pytest.mark.parametrize(
     ("mode", "readers", "writers"),
     [
@@ -127,6 +129,38 @@ def test_files_that_others_may_read_or_write_cause_a_warning(
         *([f"it holds a secret, and {readers}"] if readers else []),
     ]
     assert problems_of(path, is_secret=False) == ([writers] if writers else [])
+
+
+def test_the_group_that_a_user_has_alone_is_no_other_user(tmp_path: Path, group_named: Callable[..., None]) -> None:
+    """Where every user has such a group, the umask is often 0002: Debian 13, Ubuntu."""
+    path = made(tmp_path / "config.yaml", 0o664)
+    for members in ((), ("vod",)):
+        group_named("vod", *members)
+        assert problems_of(path, is_secret=False) == []
+    path.chmod(0o666)
+    assert problems_of(path, is_secret=False) == ["everyone may write to it (mode 0666)"]
+
+
+@pytest.mark.parametrize(
+    ("group", "more"),
+    [
+        pytest.param(["vod", "vod", "other"], {}, id="another member"),
+        pytest.param(["video"], {}, id="another name"),
+        pytest.param(["vod"], {"primary": 4711}, id="not the primary group"),
+        pytest.param(["vod"], {"owner": 0}, id="of root"),
+    ],
+)
+def test_a_group_that_others_may_be_in_is_reported(
+    group: list[str], more: dict[str, int], tmp_path: Path, group_named: Callable[..., None]
+) -> None:
+    group_named(*group, **more)
+    assert problems_of(made(tmp_path / "f", 0o660)) == ["its group may write to it (mode 0660)"]
+
+
+def test_a_group_of_unknown_users_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container, with files of the host's users."""
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    assert problems_of(made(tmp_path / "f", 0o660)) == ["its group may write to it (mode 0660)"]
 
 
 def test_a_warning_names_the_file_and_the_fix(tmp_path: Path) -> None:

@@ -96,6 +96,6 @@ def test_filters_must_name_a_configured_account_and_query() -> None:
     check(Filters(account="a", query="q"), accounts={"a"}, queries={"q"})
 
     with pytest.raises(FilterError) as caught:
-        check(Filters(account="\u202eb", query="r"), accounts={"a"}, queries={"q"})
+        check(Filters(account="\u202eb", query="头条"), accounts={"a"}, queries={"q"})
 
-    assert caught.value.problems == ("account: '\\u202eb' is not configured", "query: 'r' is not configured")
+    assert caught.value.problems == ("account: '\\u202eb' is not configured", "query: '头条' is not configured")

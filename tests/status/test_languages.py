@@ -190,7 +190,7 @@ def ours() -> Iterator[UpstreamError]:
         pause.check(keys)
     yield paused.value
 
-    for text in ("", "ä", "a b"):
+    for text in ("", "ä", "a b", '"a"'):
         with pytest.raises(CredentialsError) as unusable:
             validate_secret(text, "environment variable ALIBABA_CLOUD_ACCESS_KEY_ID")
         yield unusable.value

@@ -57,66 +57,64 @@ async def until_written(wire: Wire) -> bytes:
     return written
 
 
-async def test_a_handshake_that_starts_before_the_certificate_is_read_continues(web_access: LiveWebConfig) -> None:
-    connection, wire = await made(web_access)
-    client = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), None)
+def hello(ciphers: bytes = b"DEFAULT") -> tuple[SSL.Connection, bytes]:
+    """A client, and the first bytes of its handshake."""
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    context.set_cipher_list(ciphers)
+    client = SSL.Connection(context, None)
     client.set_connect_state()
     with pytest.raises(SSL.WantReadError):
         client.do_handshake()
-    hello = client.bio_read(65_536)
-    connection.data_received(hello)
+    return client, client.bio_read(65_536)
+
+
+async def request_of(client: SSL.Connection, wire: Wire) -> bytes:
+    """The rest of the handshake, and a request."""
     client.bio_write(await until_written(wire))
     client.do_handshake()
     client.send(REQUEST)
-    connection.data_received(client.bio_read(65_536))
+    return client.bio_read(65_536)
+
+
+async def response_to(client: SSL.Connection, wire: Wire) -> bytes:
     async with asyncio.timeout(PATIENCE):
         while not wire.closed:
             await asyncio.sleep(0)
     client.bio_write(bytes(wire.written))
-    assert client.recv(65_536).startswith(b"HTTP/1.1 200 OK")
+    return client.recv(65_536)
+
+
+async def test_a_handshake_that_starts_before_the_certificate_is_read_continues(web_access: LiveWebConfig) -> None:
+    connection, wire = await made(web_access)
+    client, first = hello()
+    connection.data_received(first)
+    connection.data_received(await request_of(client, wire))
+    assert (await response_to(client, wire)).startswith(b"HTTP/1.1 200 OK")
 
 
 async def test_each_flight_of_a_handshake_waits_for_its_turn(web_access: LiveWebConfig) -> None:
     connection, wire = await made(web_access)
     tracker = connection._tracker  # noqa: SLF001 - no client can see whose turn it is
-    client = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), None)
-    client.set_connect_state()
-    with pytest.raises(SSL.WantReadError):
-        client.do_handshake()
-    connection.data_received(client.bio_read(65_536))
-    client.bio_write(await until_written(wire))
-    client.do_handshake()
-    client.send(REQUEST)
-    flight = client.bio_read(65_536)
+    client, first = hello()
+    connection.data_received(first)
+    flight = await request_of(client, wire)
     while not tracker.turns.take():
         await asyncio.sleep(0)
     connection.data_received(flight[:100])
     connection.data_received(flight[100:])
     state: object = connection.cycle
     assert state is None, "the request is not read yet"
-    async with asyncio.timeout(PATIENCE):
-        while not wire.closed:
-            await asyncio.sleep(0)
-    client.bio_write(bytes(wire.written))
-    assert client.recv(65_536).startswith(b"HTTP/1.1 200 OK")
+    assert (await response_to(client, wire)).startswith(b"HTTP/1.1 200 OK")
 
 
 async def test_connections_of_a_program_are_of_one_group_whatever_they_send_later(web_access: LiveWebConfig) -> None:
     groups = []
     for ciphers in (b"DEFAULT", b"DEFAULT", b"ECDHE+AESGCM"):
         connection, wire = await made(web_access)
-        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-        context.set_cipher_list(ciphers)
-        client = SSL.Connection(context, None)
-        client.set_connect_state()
-        with pytest.raises(SSL.WantReadError):
-            client.do_handshake()
-        connection.data_received(client.bio_read(65_536))
+        client, data = hello(ciphers)
+        connection.data_received(data)
         first = connection.group
-        client.bio_write(await until_written(wire))
-        client.do_handshake()
-        client.send(REQUEST)
-        connection.data_received(client.bio_read(65_536))
+        connection.data_received(await request_of(client, wire))
         await until_written(wire)
         assert connection.group == first
         groups.append(first)

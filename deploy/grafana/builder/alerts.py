@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from deploy.grafana.builder import frame
-from deploy.grafana.builder.panels import About, rows
+from deploy.grafana.builder.panels import About
+from deploy.grafana.builder.queries import rows
 from deploy.grafana.builder.tables import Column, Joined, table_of
 
 if TYPE_CHECKING:

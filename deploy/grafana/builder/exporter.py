@@ -8,22 +8,9 @@ from grafana_foundation_sdk.builders import dashboard as board
 from grafana_foundation_sdk.models.dashboard import DataTransformerConfig, FieldColorModeId, Threshold
 
 from deploy.grafana.builder import alerts, frame
-from deploy.grafana.builder.panels import (
-    NONE_IS_GOOD,
-    ONE_IS_GOOD,
-    About,
-    dashed,
-    graph,
-    now,
-    over_time,
-    per_bar,
-    per_second,
-    rows,
-    set_to,
-    single,
-    stacked,
-)
+from deploy.grafana.builder.panels import NONE_IS_GOOD, ONE_IS_GOOD, About, coloured, dashed, graph, single, stacked
 from deploy.grafana.builder.promql import SLICE
+from deploy.grafana.builder.queries import now, over_time, per_bar, per_second, rows
 from deploy.grafana.builder.state import TARGETS, next_poll, state
 from deploy.grafana.builder.tables import Column, Joined, table_of
 from exporter.errors import ErrorKind
@@ -414,7 +401,7 @@ def _polls() -> timeseries.Panel:
 
     panel = stacked(graph(about, *map(ended, _RESULTS)))
     for target, name in zip("ABCD", _RESULTS.values(), strict=True):
-        panel.override_by_query(target, set_to(color={"mode": "fixed", "fixedColor": name}))
+        panel.override_by_query(target, coloured(name))
     return panel
 
 

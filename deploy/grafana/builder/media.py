@@ -9,20 +9,9 @@ from grafana_foundation_sdk.builders import dashboard as board
 from grafana_foundation_sdk.models.common import BigValueColorMode, GraphDrawStyle, StackingMode
 
 from deploy.grafana.builder import frame, state
-from deploy.grafana.builder.panels import (
-    LOSS,
-    VERDICT,
-    About,
-    dashed,
-    graph,
-    named,
-    now,
-    over_time,
-    rows,
-    set_to,
-    single,
-)
-from deploy.grafana.builder.promql import DIMENSIONS, EXPECTED_PLAYS, PLAYS, SETTLED_PLAYS, View
+from deploy.grafana.builder.panels import LOSS, VERDICT, About, coloured, dashed, graph, named, set_to, single
+from deploy.grafana.builder.promql import CHOSEN, DIMENSIONS, EXPECTED_PLAYS, PLAYS, SETTLED_PLAYS, View
+from deploy.grafana.builder.queries import now, over_time, rows
 from deploy.grafana.builder.tables import Column, Joined, table_of
 
 if TYPE_CHECKING:
@@ -31,7 +20,7 @@ if TYPE_CHECKING:
 
 _ACCOUNT: Final = 'account="$account"'
 _MEDIA: Final = 'media_id="$media"'
-_CHOSEN: Final = View(_ACCOUNT, ", ".join(f'{name}="${name}"' for name in DIMENSIONS), _MEDIA)
+_CHOSEN: Final = View(_ACCOUNT, CHOSEN, _MEDIA)
 _OPTIONS: Final = 300
 
 _VIEWERS: Final = "aliyun_vod_media_viewers"
@@ -198,15 +187,15 @@ def _per_day(
         .fill_opacity(85)
         .line_width(0)
         .stacking(common.StackingConfig().mode(StackingMode.NORMAL).group("A"))
-        .override_by_query("A", set_to(color={"mode": "fixed", "fixedColor": colour}))
-        .override_by_query("B", set_to(color={"mode": "fixed", "fixedColor": "gray"}))
+        .override_by_query("A", coloured(colour))
+        .override_by_query("B", coloured("gray"))
     )
     if expected:
         line = dashed("orange") + set_to(
             custom__drawStyle="line", custom__lineWidth=2, custom__stacking={"mode": "none", "group": "B"}
         )
         panel.override_by_query("C", line)
-        panel.override_by_query("D", set_to(color={"mode": "fixed", "fixedColor": colour}))
+        panel.override_by_query("D", coloured(colour))
     return panel
 
 

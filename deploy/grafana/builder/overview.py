@@ -10,21 +10,9 @@ from grafana_foundation_sdk.models.common import BigValueColorMode, BigValueText
 from grafana_foundation_sdk.models.dashboard import Threshold
 
 from deploy.grafana.builder import alerts, frame, state
-from deploy.grafana.builder.panels import (
-    LOSS,
-    NONE_IS_GOOD,
-    OF_ALL,
-    SOURCE,
-    About,
-    dashed,
-    graph,
-    now,
-    over_time,
-    rows,
-    set_to,
-    single,
-)
+from deploy.grafana.builder.panels import LOSS, NONE_IS_GOOD, OF_ALL, SOURCE, About, coloured, dashed, graph, single
 from deploy.grafana.builder.promql import (
+    CHOSEN,
     DIMENSIONS,
     EXPECTED_OF_MOVED,
     EXPECTED_PLAYS,
@@ -43,6 +31,7 @@ from deploy.grafana.builder.promql import (
     per_dimension,
     titled,
 )
+from deploy.grafana.builder.queries import now, over_time, rows
 from deploy.grafana.builder.tables import Column, Joined, table_of
 
 if TYPE_CHECKING:
@@ -50,7 +39,7 @@ if TYPE_CHECKING:
     from grafana_foundation_sdk.models.dashboard import Dashboard
 
 _ACCOUNT: Final = 'account=~"$account"'
-_CHOSEN: Final = View(_ACCOUNT, ", ".join(f'{name}="${name}"' for name in DIMENSIONS))
+_CHOSEN: Final = View(_ACCOUNT, CHOSEN)
 _ROWS: Final = 15
 _SLICES: Final = 20
 
@@ -207,7 +196,7 @@ def _yesterday() -> stat.Panel:
         .text_mode(BigValueTextMode.VALUE_AND_NAME)
         .text(common.VizTextDisplayOptions().title_size(12).value_size(22))
         .color_mode(BigValueColorMode.VALUE)
-        .override_by_query("B", set_to(color={"mode": "fixed", "fixedColor": "orange"}))
+        .override_by_query("B", coloured("orange"))
     )
 
 
@@ -235,7 +224,7 @@ def _losers() -> table.Panel:
         _NO_MEDIA_DAY,
     )
     of_all = f"{_LOST} / on (account) group_left () sum by (account) ({_CHOSEN.recorded(SUM_OF_LOST)})"
-    expected = f"{_CHOSEN.recorded(EXPECTED_OF_MOVED)}"
+    expected = _CHOSEN.recorded(EXPECTED_OF_MOVED)
     return table_of(
         about,
         (

@@ -32,7 +32,6 @@ from grafana_foundation_sdk.models.dashboard import (
     ThresholdsMode,
     ValueMappingResult,
 )
-from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 if TYPE_CHECKING:
     from typing import Self
@@ -63,10 +62,6 @@ OF_ALL: Final = (
 """The same of all media together: they vary less than a single one."""
 NONE_IS_GOOD: Final = (Threshold(color="green"), Threshold(1, "red"))
 ONE_IS_GOOD: Final = (Threshold(color="red"), Threshold(1, "green"))
-
-
-SLOWEST_SCRAPE: Final = "1m"
-"""The scrape interval of README.md and the Helm chart; rates need no shorter one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,48 +111,6 @@ def described(panel: P, about: About, *targets: prometheus.Dataquery) -> P:
     for ref_id, target in zip("ABCDEFGH", targets, strict=False):
         panel.with_target(target.ref_id(ref_id).datasource(SOURCE))
     return panel
-
-
-def now(expr: str, legend: str = "") -> prometheus.Dataquery:
-    """An instant query at the end of the time range."""
-    return prometheus.Dataquery().expr(expr).instant().legend_format(legend or "__auto")
-
-
-def rows(expr: str) -> prometheus.Dataquery:
-    """An instant query; each series is a row with its labels and value as cells."""
-    return prometheus.Dataquery().expr(expr).instant().format(PromQueryFormat.TABLE)
-
-
-def over_time(expr: str, legend: str) -> prometheus.Dataquery:
-    """A range query."""
-    return prometheus.Dataquery().expr(expr).range().legend_format(legend)
-
-
-def per_second(counter: str, legend: str, *, by: str = "", more: str = "") -> prometheus.Dataquery:
-    """How fast a counter (a selector) grows, added up `by` a label if one is given; `more` is what follows.
-
-    Grafana makes $__rate_interval four times as long as the time between scrapes, which it takes for what the data
-    source says, 15 s unless somebody changed it, or for the Min step of the question. Shorter than two scrapes, nothing
-    has a rate.
-    """
-    rate = f"rate({counter}[$__rate_interval])"
-    expr = f"sum by ({by}) ({rate})" if by else rate
-    return over_time(f"{expr} {more}".rstrip(), legend).interval(SLOWEST_SCRAPE)
-
-
-def per_bar(counter: str, legend: str, *, by: str, more: str = "") -> prometheus.Dataquery:
-    """How much a counter (a selector) grew within each bar of `stacked`, added up `by` a label.
-
-    From the end of one bar to the end of the next; from 0 if it began again, or has labels that its exporter had not
-    counted before; of an exporter that is new, from the first scrape.
-    `increase(...[$__interval])` knows only the scrapes of one bar, and loses what was counted between the last of them
-    and the first of the next.
-    """
-    before = f"{counter} offset $__interval"
-    new = f"0 * {counter} and on (instance, job) aliyun_vod_exporter_build_info offset $__interval"
-    first = f"min_over_time({counter}[$__interval])"
-    expr = f"sum by ({by}) ({counter} - ({before} or {new} or {first}) >= 0 or {counter} and {before})"
-    return over_time(f"{expr} {more}".rstrip(), legend)
 
 
 def thresholds(*steps: Threshold) -> board.ThresholdsConfig:
@@ -246,10 +199,11 @@ def set_to(**properties: object) -> list[DynamicConfigValue]:
     return [DynamicConfigValue(name.replace("__", "."), value) for name, value in properties.items()]
 
 
-def dashed(colour_name: str) -> list[DynamicConfigValue]:
-    """A line to compare with."""
-    return set_to(
-        custom__lineStyle={"fill": "dash", "dash": [6, 6]},
-        custom__fillOpacity=0,
-        color={"mode": "fixed", "fixedColor": colour_name},
-    )
+def coloured(name: str) -> list[DynamicConfigValue]:
+    """One field in one colour."""
+    return set_to(color={"mode": "fixed", "fixedColor": name})
+
+
+def dashed(name: str) -> list[DynamicConfigValue]:
+    """A line to compare with, in one colour."""
+    return set_to(custom__lineStyle={"fill": "dash", "dash": [6, 6]}, custom__fillOpacity=0) + coloured(name)

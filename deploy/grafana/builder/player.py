@@ -8,7 +8,8 @@ from grafana_foundation_sdk.builders import dashboard as board
 from grafana_foundation_sdk.models.dashboard import Threshold, VariableOption
 
 from deploy.grafana.builder import alerts, frame
-from deploy.grafana.builder.panels import UNKNOWN, About, dashed, graph, now, over_time, single
+from deploy.grafana.builder.panels import UNKNOWN, About, dashed, graph, single
+from deploy.grafana.builder.queries import now, over_time
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders import stat, timeseries

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 ALL: Final = "all"  # the label value of a dimension without filter
 DIMENSIONS: Final = {"terminal_type": "Terminal", "os": "OS", "region": "Region"}
+CHOSEN: Final = ", ".join(f'{name}="${name}"' for name in DIMENSIONS)
+"""The matchers of the variables of all dimensions."""
 
 PLAYS: Final = "aliyun_vod_media_plays"
 SETTLED_PLAYS: Final = "aliyun_vod_media_settled_plays"

@@ -7,8 +7,9 @@ from typing import Final
 from grafana_foundation_sdk.builders import common, stat
 from grafana_foundation_sdk.models.dashboard import Threshold, ValueMap, ValueMappingResult
 
-from deploy.grafana.builder.panels import About, now, single
+from deploy.grafana.builder.panels import About, single
 from deploy.grafana.builder.promql import RULES_ARE_LOADED, SETTLED_DATE, yesterday
+from deploy.grafana.builder.queries import now
 
 # Targets of jobs that are, or within the last day were, an exporter of this project.
 TARGETS: Final = (

@@ -9,7 +9,8 @@ from grafana_foundation_sdk.builders import prometheus, table
 from grafana_foundation_sdk.models.common import TableCellHeight
 from grafana_foundation_sdk.models.dashboard import DataTransformerConfig, DynamicConfigValue, Threshold
 
-from deploy.grafana.builder.panels import About, described, rows
+from deploy.grafana.builder.panels import About, described
+from deploy.grafana.builder.queries import rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,30 +85,19 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Computed:
-    """A column computed from two others: `left operator right`."""
-
-    name: str
-    left: str
-    operator: str
-    right: str
-
-
-@dataclass(frozen=True, slots=True)
 class Joined:
     """How the results become one table.
 
     * `by`: the labels that together are in each row once. One alone is in every result; several are columns that only
       the first result fills, so it has to have every row.
-    * `only`: rows that are in every result. `sort_by`: a field, largest first where `descending`.
+    * `sort_by`: a field, largest first where `descending`. `only`: rows that are in every result.
     * `numbers`: labels that are numbers, to be sorted as such.
     """
 
+    sort_by: str
     by: tuple[str, ...] = ()
     only: bool = False
-    sort_by: str = ""
     descending: bool = True
-    computed: tuple[Computed, ...] = ()
     numbers: tuple[str, ...] = ()
 
 
@@ -142,37 +132,21 @@ def _keyed(targets: Sequence[prometheus.Dataquery], by: tuple[str, ...]) -> list
 
 
 def _transformations(joined: Joined, columns: Sequence[Column]) -> list[DataTransformerConfig]:
-    computed = [one.name for one in joined.computed]
-    operands = [name for one in joined.computed for name in (one.left, one.right)]
     shown = [column.field for column in columns]
-    answered = [name for name in dict.fromkeys((*shown, *operands)) if name not in computed]
     by = joined.by[0] if len(joined.by) == 1 else _ROW
-    answered = [*dict.fromkeys((*answered, by))] if joined.by else answered
+    answered = [*dict.fromkeys((*shown, by))] if joined.by else shown
     steps: list[tuple[str, dict[str, Any]]] = [("filterFieldsByName", {"include": {"names": answered}})]
     if joined.by:
         steps.append(("joinByField", {"byField": by, "mode": "inner" if joined.only else "outer"}))
-    steps += [
-        (
-            "calculateField",
-            {
-                "mode": "binary",
-                "alias": one.name,
-                "binary": {"left": one.left, "operator": one.operator, "right": one.right},
-                "replaceFields": False,
-            },
-        )
-        for one in joined.computed
-    ]
     if joined.numbers:
         conversions = [{"targetField": name, "destinationType": "number"} for name in joined.numbers]
         steps.append(("convertFieldType", {"fields": {}, "conversions": conversions}))
-    if joined.sort_by:
-        steps.append(("sortBy", {"fields": {}, "sort": [{"field": joined.sort_by, "desc": joined.descending}]}))
+    steps.append(("sortBy", {"fields": {}, "sort": [{"field": joined.sort_by, "desc": joined.descending}]}))
     steps.append(
         (
             "organize",
             {
-                "excludeByName": {name: True for name in (*answered, *computed) if name not in shown},
+                "excludeByName": {name: True for name in answered if name not in shown},
                 "indexByName": {name: index for index, name in enumerate(shown)},
                 "renameByName": {column.field: column.title for column in columns},
             },

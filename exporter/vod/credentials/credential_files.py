@@ -130,5 +130,5 @@ class SecretFile:
             raise no_credentials(f"cannot read credentials file {self._path}: {reason}", advice) from error
         # Invalid UTF-8 becomes replacement characters, which validate_secret rejects like all other non-ASCII
         # characters.
-        text = content.decode("utf-8", "replace").rstrip("\r\n")
+        text = content.decode("utf-8-sig", "replace").rstrip("\r\n")
         return now, validate_secret(text, f"credentials file {self._path}")

@@ -128,6 +128,9 @@ class EnvCredentials:
         return validate_secret(self._environ[name], f"environment variable {name}")
 
 
+_QUOTES: Final = "\"'"
+
+
 def validate_secret(text: str, origin: str) -> str:
     """A value that can be sent in a header: printable ASCII without spaces.
 
@@ -143,6 +146,9 @@ def validate_secret(text: str, origin: str) -> str:
         raise no_credentials(
             f"{origin} holds a space, line break or control character", "Write the value alone, in one line."
         )
+    # Docker's --env-file and some editors keep quotes, and no key or token has any.
+    if text[0] in _QUOTES and text[-1] == text[0]:
+        raise no_credentials(f"{origin} is in quotes", "Write the value without quotes.")
     return text
 
 

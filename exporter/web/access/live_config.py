@@ -8,71 +8,35 @@ import errno
 import threading
 import time
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from exporter import secret_files
-from exporter.errors import ConfigError, ConfigProblem, reason_of, shown
+from exporter.errors import ConfigError, ConfigProblem, reason_of
 from exporter.single_flight import SharedRun
 from exporter.threads import in_time
-from exporter.web.access import basic_auth
-from exporter.web.access.parser import parse
-from exporter.web.access.settings import Pem, WebSettings
+from exporter.web.access.policy import make_policy, read_pem_files, read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from OpenSSL import SSL
-
-    from exporter.secret_files import FileState, PermissionWarning
-    from exporter.web.access.tls import PemFiles
+    from exporter.secret_files import FileState
+    from exporter.web.access.policy import WebPolicy
+    from exporter.web.access.settings import WebSettings
 
 # A file that changed so recently may change again with the same modification time.
 _RECENT_SECONDS: Final = 2.0
 # Reading from a network file system may block for ever; requests wait no longer than this.
 _READ_TIMEOUT_SECONDS: Final = 1.0
-# The public certificate authorities together take a quarter of a megabyte.
-_LARGEST_FILE: Final = 4 * 1024 * 1024
-
 # Reading fails with these although the file has not changed: it is read again.
 _TEMPORARY: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EIO, errno.ETIMEDOUT})
 
 _log = structlog.get_logger()
 
 _Checks = SimpleQueue[Future[None] | None]
-
-
-@dataclass(frozen=True, slots=True)
-class WebPolicy:
-    """The settings that apply to connections and requests; `context` is the TLS context, None: no TLS."""
-
-    settings: WebSettings = field(default_factory=WebSettings)
-    context: SSL.Context | None = field(default=None, repr=False)
-    _pem_files: PemFiles | None = field(default=None, repr=False)
-
-    def is_made_of(self, settings: WebSettings, pem_files: PemFiles | None) -> bool:
-        """Return whether these settings and PEM data would produce the same policy."""
-        return (self.settings, self._pem_files) == (settings, pem_files)
-
-
-def load(path: Path) -> WebPolicy:
-    """Read the web configuration and the files it refers to. Raises ConfigError."""
-    settings = _settings(path)
-    return _policy(path, settings, _pem_files(path, settings))
-
-
-def permission_warnings(path: Path) -> Iterator[PermissionWarning]:
-    """Yield a warning for each of these files that too many users may read or change. Raises ConfigError."""
-    settings = _settings(path)
-    tls = settings.tls
-    yield from secret_files.permission_warnings(path, is_secret=bool(settings.users or (tls and tls.key.text)))
-    if tls:
-        for file in tls.files():
-            yield from secret_files.permission_warnings(file, is_secret=file == tls.key.file)
 
 
 class LiveWebConfig:
@@ -85,13 +49,13 @@ class LiveWebConfig:
         self._files: frozenset[Path] = frozenset({path})
         self._seen: dict[Path, FileState | None] = {}
         self._refused = ""
-        settings = _settings(path)
+        settings = read_settings(path)
         self._watch(settings)
         try:
             self._seen = in_time(self._states, path)
         except OSError as error:
             raise ConfigError(ConfigProblem(str(path), 0, 0, "", f"cannot be read: {reason_of(error)}")) from None
-        self._policy = _policy(path, settings, _pem_files(path, settings))
+        self._policy = make_policy(path, settings, read_pem_files(path, settings))
         self._shared_check = SharedRun(self._check_in_thread)
         self._checks: _Checks = SimpleQueue()
         # A daemon thread: unlike an executor's, it does not block the end of the program if a file can never be read.
@@ -150,13 +114,13 @@ class LiveWebConfig:
         if seen == self._seen and not self._changed_recently(seen.values()):
             return
         try:
-            settings = _settings(self._path)
+            settings = read_settings(self._path)
             self._watch(settings, self._policy.settings)
-            pem_files = _pem_files(self._path, settings)
+            pem_files = read_pem_files(self._path, settings)
             changed = not self._policy.is_made_of(settings, pem_files)
             self._reject_downgrade(settings)
             if changed:
-                self._policy = _policy(self._path, settings, pem_files)
+                self._policy = make_policy(self._path, settings, pem_files)
         except ConfigError as error:
             # It is suppressed in tracebacks, not removed.
             if isinstance(error.__context__, OSError) and error.__context__.errno in _TEMPORARY:
@@ -211,52 +175,3 @@ def _state(file: Path) -> FileState | None:
     with contextlib.suppress(OSError, ValueError):
         return secret_files.state_of(file)
     return None
-
-
-def _settings(path: Path) -> WebSettings:
-    try:
-        text = secret_files.read_secret(path, most=_LARGEST_FILE).decode()
-    except UnicodeDecodeError:
-        raise ConfigError(ConfigProblem(str(path), 0, 0, "", "cannot be read: it is not UTF-8 text")) from None
-    except OSError as error:
-        raise ConfigError(ConfigProblem(str(path), 0, 0, "", f"cannot be read: {reason_of(error)}")) from None
-    return parse(text, file=str(path), folder=path.parent)
-
-
-def _pem_files(path: Path, settings: WebSettings) -> PemFiles | None:
-    if settings.tls is None:
-        return None
-    from exporter.web.access.tls import PemFiles  # noqa: PLC0415 - OpenSSL takes 0.1 s to load, which only TLS needs
-
-    client_ca = settings.tls.client_ca
-    return PemFiles(
-        _bytes(path, settings.tls.cert),
-        _bytes(path, settings.tls.key),
-        _bytes(path, client_ca) if client_ca else None,
-    )
-
-
-def _bytes(path: Path, pem: Pem) -> bytes:
-    if pem.file is None:
-        return (pem.text or "").encode()
-    try:
-        return secret_files.read_secret(pem.file, most=_LARGEST_FILE)
-    except OSError as error:
-        message = f"{shown(pem.file)} cannot be read: {reason_of(error)}"
-        raise ConfigError(ConfigProblem(str(path), pem.line, pem.column, pem.setting, message)) from None
-
-
-def _policy(path: Path, settings: WebSettings, pem_files: PemFiles | None) -> WebPolicy:
-    if settings.users:
-        basic_auth.load()
-    if settings.tls is None or pem_files is None:
-        return WebPolicy(settings)
-    from exporter.web.access import tls  # noqa: PLC0415 - as above
-
-    try:
-        return WebPolicy(settings, tls.context(settings.tls, pem_files), pem_files)
-    except tls.BadPem as error:
-        by_name = {"cert": settings.tls.cert, "key": settings.tls.key, "client_ca": settings.tls.client_ca}
-        pem = by_name.get(error.setting) or Pem(f"tls_server_config.{error.setting}")
-        message = f"{pem.file} {error.message}" if pem.file else error.message
-        raise ConfigError(ConfigProblem(str(path), pem.line, pem.column, pem.setting, message)) from None

@@ -13,20 +13,11 @@ from exporter.web.access.basic_auth import AuthResult, BasicAuth
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
-    from typing import Protocol
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from exporter.web.access.policy import WebPolicy
     from exporter.web.access.settings import RateLimit, WebSettings
-
-    class RequestPolicy(Protocol):
-        """The web policy that applies to a request."""
-
-        @property
-        def settings(self) -> WebSettings:
-            """The web configuration."""
-            ...
-
 
 # Probes of an orchestrator have no password, and a rate limit that others exhaust must not make the exporter unhealthy.
 OPEN_PATHS: Final = frozenset({"/-/healthy", "/-/ready"})
@@ -66,31 +57,28 @@ class TokenBucket:
 
 def with_access_control(
     app: ASGIApp,
-    policy: Callable[[], Awaitable[RequestPolicy]],
+    policy: Callable[[], Awaitable[WebPolicy]],
     *,
     prefix: str = "",
     basic_auth: BasicAuth | None = None,
-    monotonic: Callable[[], float] = time.monotonic,
 ) -> ASGIApp:
     """Wrap an application whose paths begin with `prefix`; every request is checked against the current `policy`."""
     open_paths = frozenset(f"{prefix}{path}" for path in OPEN_PATHS)
-    return _AccessControl(app, policy, open_paths, basic_auth or BasicAuth(), monotonic).handle
+    return _AccessControl(app, policy, open_paths, basic_auth or BasicAuth()).handle
 
 
 class _AccessControl:
     def __init__(
         self,
         app: ASGIApp,
-        policy: Callable[[], Awaitable[RequestPolicy]],
+        policy: Callable[[], Awaitable[WebPolicy]],
         open_paths: frozenset[str],
         basic_auth: BasicAuth,
-        monotonic: Callable[[], float],
     ) -> None:
         self._app = app
         self._policy = policy
         self._open_paths = open_paths
         self._basic_auth = basic_auth
-        self._monotonic = monotonic
         self._limit: RateLimit | None = None
         self._bucket: TokenBucket | None = None
 
@@ -109,7 +97,7 @@ class _AccessControl:
         limit = settings.rate_limit
         if limit != self._limit:
             self._limit = limit
-            self._bucket = TokenBucket(limit.interval, limit.burst, self._monotonic) if limit else None
+            self._bucket = TokenBucket(limit.interval, limit.burst) if limit else None
         if limit and self._bucket and not self._bucket.take():
             return reject(429, "Too many requests.", {"Retry-After": str(math.ceil(limit.interval))})
         if not settings.users:

@@ -205,7 +205,7 @@ def _pem(given: Mapping[str, Value], name: str, folder: Path) -> Pem | None:
 
 
 def _list(given: Mapping[str, Value], name: str) -> tuple[Value, ...]:
-    return (given[name].texts() or ()) if name in given else ()
+    return given[name].texts() if name in given else ()
 
 
 def _choice(given: Mapping[str, Value], name: str, allowed: Collection[str]) -> str | None:

@@ -59,7 +59,7 @@ class ErrorCollector:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One value, not yet typed. Its methods report a value of another type and return None, as for an empty value."""
+    """One value, not yet typed. Its methods report a value of another type, and treat it as an empty one."""
 
     node: yaml.Node = field(repr=False)
     setting: str
@@ -136,13 +136,13 @@ class Value:
             return None
         return float(nanoseconds) / 1e9
 
-    def texts(self) -> tuple[Value, ...] | None:
+    def texts(self) -> tuple[Value, ...]:
         """Read a list of values, not yet typed."""
         if self.is_empty:
-            return None
+            return ()
         if not isinstance(self.node, yaml.SequenceNode):
             self.wrong("must be a list")
-            return None
+            return ()
         return tuple(
             Value(node, f"{self.setting}[{number}]", self.errors) for number, node in enumerate(self.node.value)
         )

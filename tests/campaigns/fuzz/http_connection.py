@@ -15,8 +15,8 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from exporter.web.access.basic_auth import BasicAuth
-from exporter.web.access.live_config import WebPolicy
 from exporter.web.access.middleware import with_access_control
+from exporter.web.access.policy import WebPolicy
 from exporter.web.access.settings import WebSettings
 from exporter.web.connection_limits import ConnectionLimits
 from exporter.web.connection_tracker import ConnectionTracker

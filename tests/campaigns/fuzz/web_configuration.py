@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from exporter.errors import ConfigError
-from exporter.web.access.live_config import load
+from exporter.web.access.policy import load
 from tests.campaigns.fuzz.message_rules import check_no_secrets, check_refusal
 from tests.campaigns.fuzz.secret_positions import ANY, is_only_below
 from tests.campaigns.fuzz.target import SEEDS, Target

@@ -30,8 +30,8 @@ async def test_a_file_that_no_descriptor_is_left_for_needs_a_higher_limit(tmp_pa
     assert "ulimit -n" in caught.value.advice
 
 
-@pytest.mark.parametrize("content", ["value", "value\n", "value\r\n", "value\n\n"])
-async def test_newline_at_the_end_of_a_file_does_not_count(tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize("content", ["value", "value\n", "value\r\n", "value\n\n", "\ufeffvalue\r\n"])
+async def test_what_editors_add_to_a_file_does_not_count(tmp_path: Path, content: str) -> None:
     (tmp_path / "secret").write_bytes(content.encode())
     assert await SecretFile(tmp_path / "secret").read() == "value"
 

@@ -61,6 +61,8 @@ async def test_environment_is_read_every_time() -> None:
         ({ID: "i", SECRET: "hu sh"}, SECRET, "space"),
         ({ID: "i", SECRET: "hush\n"}, SECRET, "line break"),
         ({ID: "i", SECRET: "hush\x7f"}, SECRET, "control"),
+        ({ID: "i", SECRET: '"hush"'}, SECRET, "is in quotes"),
+        ({ID: "'i'", SECRET: "hush"}, ID, "is in quotes"),
         ({ID: "i", SECRET: "hüsh"}, SECRET, "not ASCII"),
         ({ID: "i", SECRET: "s", TOKEN: "h\u200bush"}, TOKEN, "not ASCII"),
     ],

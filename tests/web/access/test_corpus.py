@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from exporter.errors import ConfigError
-from exporter.web.access.live_config import load
 from exporter.web.access.parser import HEADERS, SECTIONS, TLS_SETTINGS
+from exporter.web.access.policy import load
 from exporter.web.access.settings import CURVES, SUITES_TLS12, SUITES_TLS13, VERSIONS, ClientAuth
 from tests.web.clients import Client, Refused
 from tests.web.harness import TESTDATA, prepared, served

@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 
 from exporter import secret_files
 from exporter.errors import ConfigError
-from exporter.web.access.live_config import LiveWebConfig, load
+from exporter.web.access.live_config import LiveWebConfig
+from exporter.web.access.policy import load
 from tests.web import pki
 from tests.web.clients import PATIENCE, Client, Refused
 from tests.web.harness import TESTDATA, prepared, served
