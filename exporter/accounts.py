@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from exporter.config.accounts import AccountSettings
     from exporter.vod.credentials.sources import CredentialSource
     from exporter.vod.daily_quota import QuotaStore
-    from exporter.vod.rate_limits import LimitsMeter
 
 _SEPARATE_REQUESTS_PER_SECOND: Final = 1.0
 
@@ -48,7 +47,6 @@ class ActiveAccount:
 
     settings: AccountSettings
     limits: AccountLimits
-    meter: _GatedMeter
     client: Client
     source: PlayDataSource
     separate_limits: SeparateLimits
@@ -122,10 +120,10 @@ class Accounts:
         for name, account in self._in_use.items():
             account.separate_limits.needed = needed.get(name, 0)
 
-    def report_remaining(self) -> None:
+    def report_limits(self) -> None:
         """Report how many calls each account has left today; call it when a day has begun."""
         for account in self._in_use.values():
-            account.limits.report_remaining()
+            account.limits.report()
 
     async def keys_changed(self, account: str) -> bool:
         """Whether a file with the account's keys has changed since the keys were used or this was last called."""
@@ -172,7 +170,7 @@ class Accounts:
                     requests_per_second=_separate_rate(account.settings), concurrency=1, calls_per_day=0
                 )
             else:
-                account.meter.enable(name, account.limits)
+                account.limits.report()
         self._in_use = dict(accounts)
 
     async def _source(self, account_settings: AccountSettings, before: ActiveAccount | None) -> CredentialSource | None:
@@ -190,8 +188,7 @@ class Accounts:
         if keys is None:
             assert before is not None  # noqa: S101 - only an account in use keeps its client
             return replace(before, settings=account_settings)
-        meter = before.meter if before else _GatedMeter(self._meter)
-        limits = before.limits if before else self._limits(account_settings, meter)
+        limits = before.limits if before else self._limits(account_settings)
         separate_limits = before.separate_limits if before else self._separate_limits(account_settings, limits)
 
         def client(limits: AccountLimits) -> Client:
@@ -214,15 +211,15 @@ class Accounts:
         opened, separate = await run_in_daemon_thread(
             lambda: (client(limits), client(separate_limits)), f"opening {account_settings.name}"
         )
-        return ActiveAccount(account_settings, limits, meter, opened, PlayDataSource(opened), separate_limits, separate)
+        return ActiveAccount(account_settings, limits, opened, PlayDataSource(opened), separate_limits, separate)
 
-    def _limits(self, account_settings: AccountSettings, meter: LimitsMeter) -> AccountLimits:
+    def _limits(self, account_settings: AccountSettings) -> AccountLimits:
         return AccountLimits(
             account_settings.name,
             requests_per_second=account_settings.limits.requests_per_second,
             concurrency=account_settings.limits.concurrency,
             calls_per_day=account_settings.limits.calls_per_day,
-            meter=meter,
+            meter=self._meter,
             quota_store=self._quota_store,
             now=self._now,
             monotonic=self._monotonic,
@@ -253,24 +250,3 @@ def same_connection(before: AccountSettings, after: AccountSettings) -> bool:
 def same_identity(before: AccountSettings, after: AccountSettings) -> bool:
     """Whether requests go to the same service with the same credentials."""
     return (before.endpoint, before.credentials) == (after.endpoint, after.credentials)
-
-
-class _GatedMeter:
-    """Forwards limits only once they are in use: a configuration that is rejected leaves no trace in metrics."""
-
-    def __init__(self, meter: LimitsMeter) -> None:
-        self._meter = meter
-        self._is_enabled = False
-
-    def enable(self, account: str, limits: AccountLimits) -> None:
-        self._is_enabled = True
-        self.rate_changed(account, limits.requests_per_second)
-        self.calls_remaining(account, limits.calls_remaining)
-
-    def rate_changed(self, account: str, per_second: float) -> None:
-        if self._is_enabled:
-            self._meter.rate_changed(account, per_second)
-
-    def calls_remaining(self, account: str, calls: int | None) -> None:
-        if self._is_enabled:
-            self._meter.calls_remaining(account, calls)

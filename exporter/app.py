@@ -7,13 +7,14 @@ import contextlib
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import structlog
 
 from exporter import __version__, logs
 from exporter.account_credentials import credential_source
 from exporter.accounts import Accounts
+from exporter.background import cancelled_by, running
 from exporter.called_actions import called_actions
 from exporter.core import play_dates
 from exporter.core.model import Snapshot
@@ -46,9 +47,6 @@ if TYPE_CHECKING:
     from exporter.core.sharding import Shard
     from exporter.errors import CredentialsError
     from exporter.web.access.live_config import LiveWebConfig
-
-_RESTART_SECONDS: Final = 10.0
-_RESTARTED: Final = "It will be restarted. If this persists, check the limits of threads and memory, and report it."
 
 _log = structlog.get_logger()
 
@@ -163,7 +161,7 @@ async def assemble(
             store=storage,
             discovery=discovery,
             player_views=player.views,
-            report_remaining=accounts.report_remaining,
+            report_limits=accounts.report_limits,
         )
         yield daemon, accounts, player
 
@@ -190,7 +188,7 @@ async def serve(
 
     Raises StartError when it cannot listen, ConfigError when the web configuration is invalid.
     """
-    async with contextlib.AsyncExitStack() as stack, _cancelled_by(stop) as starting:
+    async with contextlib.AsyncExitStack() as stack, cancelled_by(stop) as starting:
         stack.enter_context(tune_interpreter())
         web_access = None
         if web_config:
@@ -221,57 +219,14 @@ async def serve(
         listening(listening_urls)
         async with scheduler, contextlib.AsyncExitStack() as beside:
             await beside.enter_async_context(
-                _running(partial(reloader.reload_on, reloads.reload_requested), runtime.sleep)
+                running(partial(reloader.reload_on, reloads.reload_requested), runtime.sleep)
             )
-            await beside.enter_async_context(_running(key_watch.run, runtime.sleep))
+            await beside.enter_async_context(running(key_watch.run, runtime.sleep))
             if reloads.watch is not None:
-                await beside.enter_async_context(_running(reloads.watch, runtime.sleep))
+                await beside.enter_async_context(running(reloads.watch, runtime.sleep))
             await stop.wait()
             _log.info("stopping", reason="signal")
     _log.info("stopped")
-
-
-@contextlib.asynccontextmanager
-async def _cancelled_by(stop: asyncio.Event) -> AsyncGenerator[asyncio.Task[None]]:
-    """Cancel the block, without an error, when `stop` is set; no longer once the task that it gets is cancelled."""
-    task = asyncio.current_task()
-    assert task is not None  # noqa: S101 - a coroutine runs in a task
-
-    async def cancel() -> None:
-        await stop.wait()
-        task.cancel()
-
-    canceller = asyncio.create_task(cancel())
-    try:
-        yield canceller
-    except asyncio.CancelledError:
-        if canceller.cancelled() or not stop.is_set() or task.uncancel():
-            raise
-        _log.info("stopping", reason="signal")
-    finally:
-        canceller.cancel()
-
-
-@contextlib.asynccontextmanager
-async def _running(
-    work: Callable[[], Coroutine[None, None, None]], sleep: Callable[[float], Awaitable[object]]
-) -> AsyncGenerator[None]:
-    """Run endless work in the background until the block ends; start it again if it fails."""
-
-    async def run() -> None:
-        while True:
-            try:
-                return await work()
-            except Exception:  # noqa: BLE001 - otherwise it would go unnoticed that, for example, reloads have ended
-                _log.exception("background task failed", advice=_RESTARTED)
-                await sleep(_RESTART_SECONDS)
-
-    beside = asyncio.create_task(run())
-    try:
-        yield
-    finally:
-        beside.cancel()
-        await asyncio.wait({beside})
 
 
 def _open_web_config(path: Path) -> LiveWebConfig:

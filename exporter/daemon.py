@@ -72,7 +72,7 @@ class Daemon:
         discovery: MediaDiscovery,
         store: SliceStore | None = None,
         player_views: Callable[[], Sequence[PlayerView]] = tuple,
-        report_remaining: Callable[[], None] = lambda: None,
+        report_limits: Callable[[], None] = lambda: None,
         poll_timeout: float = POLL_TIMEOUT_SECONDS,
     ) -> None:
         self.poller = poller
@@ -81,7 +81,7 @@ class Daemon:
         self._store = store
         self._media_discovery = discovery
         self._player_views = player_views
-        self._report_remaining = report_remaining
+        self._report_limits = report_limits
         self._poll_timeout = poll_timeout
         self.states = QueryStates(telemetry, replica.queries, self._restored(replica.queries))
         self._started_at = now()
@@ -172,7 +172,7 @@ class Daemon:
         if isinstance(found, UpstreamError):
             skipped = isinstance(found, AccountPaused | QuotaExceeded)
             result = PollResult.SKIPPED if skipped else PollResult.FAILURE
-            return PollReport(query, started_at, self._now(), (), result)
+            return PollReport(query, started_at, self._now(), (), result, search_error=found)
         with self._media_discovery.polling(query.account):
             return await self.poller.poll(found)
 
@@ -235,7 +235,7 @@ class Daemon:
 
     def _published(self, series: int, dropped: int) -> None:
         """Count the series of a new publication, and the calls that are left: a day may have begun."""
-        self._report_remaining()
+        self._report_limits()
         self.telemetry.published(series, dropped)
         if dropped and dropped != self._series_counts[1]:
             _log.warning(

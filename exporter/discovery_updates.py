@@ -65,7 +65,7 @@ class DiscoveryUpdates:
 
     def jobs(self, replica: ReplicaConfig) -> tuple[Job, ...]:
         """The jobs that repeat the searches of a replica and refresh metadata."""
-        searches = ((query, query.search) for query in replica.queries if query.dimensions)
+        searches = ((query, query.search) for query in replica.queries if _uses_searches(replica, query.account))
         return (
             *(
                 Job(JobId(JobKind.SEARCH, query.name), search.every, partial(self.refresh_search, query))
@@ -99,7 +99,7 @@ class DiscoveryUpdates:
 
     async def with_media(self, query: Query) -> Query | UpstreamError:
         """The query with the media of its search, which runs now if it has no result yet; or the error of that."""
-        if query.search is None:
+        if query.search is None or not _uses_searches(self.replica, query.account):
             return query
         failure = await self._discovery.ensure(query.account, query.name, query.search)
         if failure is not None:
@@ -152,3 +152,11 @@ class DiscoveryUpdates:
             self.replica = replica
             self._poller.set_queries(replica.queries)
             self._exposition.reconfigure(replica.rules)
+
+
+def _uses_searches(replica: ReplicaConfig, account: str) -> bool:
+    """Whether a replica searches for the media of an account: if it polls any slice of it.
+
+    Also for queries that others poll: which replica exports the title of a video depends on the queries that find it.
+    """
+    return any(query.dimensions for query in replica.queries if query.account == account)

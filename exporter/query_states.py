@@ -113,11 +113,7 @@ class QueryStates:
         return frozenset(
             report.query.name
             for report in self.reports()
-            if any(
-                error.kind is ErrorKind.AUTH or isinstance(error, QuotaExceeded)
-                for outcome in report.outcomes
-                for error in outcome.errors
-            )
+            if any(error.kind is ErrorKind.AUTH or isinstance(error, QuotaExceeded) for error in report.errors)
         )
 
     def run_skipped(self, job: JobId, /) -> None:

@@ -38,18 +38,23 @@ class ReplicaConfig:
 
 def replica_config(config: Config, shard: Shard, found: Found | None = None) -> ReplicaConfig:
     """The part of the configuration that this shard handles; searches are replaced by the media they have found."""
-    assignment = shard.assign(query.with_found(found or {}) for query in config.core_queries())
+    queries = config.core_queries()
+    assignment = shard.assign(query.with_found(found or {}) for query in queries)
     rules = PublicationRules(
         assignment.queries,
         config.stale_after,
         config.series_limit,
         media_info_ownership=assignment.media_info_ownership,
         days_ago=assignment.days_ago,
-        metadata={each.name: each.metadata.core_rules() for each in config.accounts if each.metadata is not None},
+        metadata={
+            each.name: each.metadata.core_rules()
+            for each in config.accounts
+            if each.metadata is not None and assignment.parts.get(each.name, 1.0)
+        },
         category_accounts=assignment.category_accounts,
     )
     accounts = scale_limits(config.accounts, assignment.parts)
-    player_queries = tuple(query for query in config.player_queries() if shard.owns_player_query(query.name))
+    player_queries = tuple(query for query in config.player_queries() if shard.is_home_of(query.account, queries))
     return ReplicaConfig(config, shard, assignment.queries, accounts, rules, player_queries)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from exporter.threads import run_in_daemon_thread
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
 
 T = TypeVar("T")
+
+# How long a caller waits for work before it is started again.
+_PATIENCE_SECONDS: Final = 60.0
 
 
 class SharedRun(Generic[T]):
@@ -49,13 +52,12 @@ class SharedThreads(Generic[T]):
     """Runs blocking work under a key, each key once at a time: concurrent callers share the result.
 
     Work that hangs thus takes one thread, however many callers wait for it. Up to `most` threads of a key: work that
-    has not ended after `patience` seconds, doubled each time, is started again, since it may never end. A result for
+    has not ended after a minute, doubled each time, is started again, since it may never end. A result for
     which no caller waits any more is the next caller's, within `kept` seconds.
     """
 
-    def __init__(self, *, most: int = 1, patience: float = 60.0, kept: float = 0.0) -> None:
+    def __init__(self, *, most: int, kept: float) -> None:
         self._most = most
-        self._patience = patience
         self._kept = kept
         # The newest run of each key, and when to start another one.
         self._running: dict[Hashable, tuple[asyncio.Task[T], float]] = {}
@@ -73,7 +75,7 @@ class SharedThreads(Generic[T]):
         task, until = self._running.get(key, (None, 0.0))
         if task is None or (now >= until and threads < self._most):
             task = asyncio.create_task(run_in_daemon_thread(work, name))
-            self._running[key] = task, now + self._patience * 2.0**threads
+            self._running[key] = task, now + _PATIENCE_SECONDS * 2.0**threads
             self._threads[key] += 1
             task.add_done_callback(lambda ended: self._ended(key, ended))
         # If one caller is cancelled, the others go on waiting. Since Python 3.14, `shield` would log the failure of a
@@ -89,5 +91,5 @@ class SharedThreads(Generic[T]):
         if key in self._running and self._running[key][0] is task:
             del self._running[key]
         # This also marks the exception as retrieved: every caller may have been cancelled.
-        if not task.cancelled() and task.exception() is None and self._kept:
+        if not task.cancelled() and task.exception() is None:
             self._late[key] = task.result(), asyncio.get_running_loop().time() + self._kept

@@ -48,3 +48,31 @@ accounts: [{name: main, limits: {requests_per_second: 8}}]
     assert sum(replica.accounts[0].limits.requests_per_second for replica in replicas) == pytest.approx(8)
     assert all(replica.rules.queries == replica.queries for replica in replicas)
     assert all(replica.config.accounts[0].limits.requests_per_second == 8 for replica in replicas)
+
+
+def test_what_is_done_once_for_an_account_is_done_by_a_replica_that_polls_it() -> None:
+    names = "abcdefgh"
+    accounts, queries, players = (
+        ", ".join(entry.replace("NAME", each) for each in names)
+        for entry in (
+            "{name: NAME, metadata: {labels: [category]}}",
+            "{name: NAME, media: all, account: NAME}",
+            "{name: NAME, account: NAME}",
+        )
+    )
+    text = f"accounts: [{accounts}]\nqueries: [{queries}]\nplayer: [{players}]"
+    config = loads(text, file="", environ={})
+    for number in range(3):
+        replica = replica_config(config, Shard(number, 3))
+        polled = {query.account for query in replica.queries if query.dimensions}
+        assert 0 < len(polled) < len(names)
+        assert set(replica.rules.category_accounts or ()) == polled
+        assert replica.rules.metadata.keys() == polled
+        assert {query.account for query in replica.player_queries} == polled
+
+
+def test_players_of_an_account_without_queries_are_polled_by_one_replica() -> None:
+    accounts = "accounts: [{name: a}, {name: b}]"
+    text = f"{accounts}\nqueries: [{{name: q, media: all, account: a}}]\nplayer: [{{name: p, account: b}}]"
+    config = loads(text, file="", environ={})
+    assert sum(len(replica_config(config, Shard(number, 3)).player_queries) for number in range(3)) == 1

@@ -134,6 +134,23 @@ async def test_calls_spent_today_are_remembered(tmp_path: Path) -> None:
         assert await harness.poll(later=DAY) == "success"
 
 
+async def test_calls_spent_today_are_remembered_although_the_clock_is_wrong_at_first(tmp_path: Path) -> None:
+    text = CONFIGURATION.replace("concurrency: 8", "concurrency: 8, calls_per_day: 5")
+    clock = Clock()
+    async with running_harness(clock=clock, storage=tmp_path / "vod.db", days_ago="[0]", text=text) as harness:
+        for _ in range(4):
+            await harness.poll(later=900)
+
+    clock.at -= 300 * DAY
+    async with running_harness(clock=clock, storage=tmp_path / "vod.db", days_ago="[0]", text=text) as harness:
+        harness.simulator.change(clock_offset=300 * DAY)
+        assert await harness.poll() == "failure"
+        clock.at += 300 * DAY
+        harness.simulator.change(clock_offset=0.0)
+        assert await harness.poll(later=900) == "success"
+        assert await harness.poll(later=900) == "skipped"
+
+
 async def test_without_a_file_a_restart_forgets() -> None:
     async with running_harness(days_ago="[1]") as harness:
         await harness.poll()

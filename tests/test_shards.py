@@ -12,8 +12,10 @@ import pytest
 from exporter.app import Runtime, assemble_daemon
 from exporter.core import play_dates
 from exporter.core.sharding import WHOLE, Shard
+from exporter.jobs import JobKind
 from exporter.simulator.dataset import Dataset
 from exporter.simulator.options import SimulatorOptions
+from tests.discovery.test_media_discovery import tagged
 from tests.harness import (
     CONFIGURATION,
     NOON,
@@ -105,6 +107,34 @@ async def test_no_title_and_no_length_is_lost_of_media_that_are_named(total: int
     assert name_counts.keys() >= expected
     assert set(name_counts.values()) == {1}
     assert described.keys() >= name_counts.keys()
+
+
+async def test_a_video_that_a_search_finds_later_has_one_title() -> None:
+    text = CONFIGURATION + "  - {name: os, media: all, dimensions: [{os: [iOS, Android, Linux]}], expected: false}\n"
+    media = "{search: {tags: [mine], every: 1h}}"
+    async with replicas(*of(2), text=text, media=media, dimensions="[{}]") as parts:
+        library, clock = parts[0].simulator.library, parts[0].clock
+        for video in list(library.at(clock.at).by_id.values())[:2]:
+            library.put(tagged(video))
+            for part in parts:
+                assert await part.poll(later=1_800) == "success,success"
+                for job in part.exporter.jobs(part.exporter.replica):
+                    if job.id.kind is JobKind.SEARCH:
+                        assert await job.run() is None
+                await part.poll()
+
+        titles = Counter[str]()
+        for part in parts:
+            titles.update((await part.series("^aliyun_vod_media_info")).keys())
+        assert set(titles.values()) == {1}
+
+
+async def test_a_replica_that_polls_nothing_of_an_account_does_not_search() -> None:
+    async with replicas(*of(9), media="{search: {tags: [promo]}}", dimensions="[{}]") as parts:
+        for part in parts:
+            assert await part.poll() == "success"
+        searches = [call for call in parts[0].simulator.request_log.calls if call.action == "SearchMedia"]
+        assert len(searches) == 1
 
 
 async def test_every_replica_has_its_own_metrics_and_is_ready_even_without_queries() -> None:

@@ -62,7 +62,7 @@ async def test_after_a_cancelled_or_failed_run_the_next_caller_runs_it_again() -
 
 
 async def test_concurrent_callers_share_one_run_and_its_result() -> None:
-    shared: SharedThreads[int] = SharedThreads()
+    shared: SharedThreads[int] = SharedThreads(most=1, kept=0.0)
     go, runs = threading.Event(), 0
 
     def work() -> int:
@@ -84,7 +84,7 @@ async def test_concurrent_callers_share_one_run_and_its_result() -> None:
 
 
 async def test_a_failure_without_waiting_callers_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
-    shared: SharedThreads[None] = SharedThreads()
+    shared: SharedThreads[None] = SharedThreads(most=1, kept=0.0)
     go = threading.Event()
 
     def fail() -> None:
@@ -115,7 +115,7 @@ async def test_callers_that_wait_do_not_continue_one_after_another() -> None:
 
 
 async def test_work_that_never_ends_is_started_again_ever_more_rarely_and_not_without_limit() -> None:
-    loop, shared = asyncio.get_running_loop(), SharedThreads[str](most=3)
+    loop, shared = asyncio.get_running_loop(), SharedThreads[str](most=3, kept=0.0)
     go, elapsed = threading.Event(), 0.0
 
     def hang() -> str:
@@ -145,7 +145,7 @@ async def test_work_that_never_ends_is_started_again_ever_more_rarely_and_not_wi
 
 @pytest.mark.parametrize(("later", "result"), [(0.0, "late"), (299.0, "late"), (301.0, "anew")])
 async def test_a_late_result_is_the_next_callers(later: float, result: str) -> None:
-    loop, shared = asyncio.get_running_loop(), SharedThreads[str](kept=300.0)
+    loop, shared = asyncio.get_running_loop(), SharedThreads[str](most=1, kept=300.0)
     go = threading.Event()
 
     def slow() -> str:

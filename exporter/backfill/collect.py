@@ -14,11 +14,11 @@ from exporter.backfill.progress import NO_PROGRESS
 from exporter.core import play_dates
 from exporter.core.model import merged_problems
 from exporter.core.publication import PublicationRules
-from exporter.errors import FlagError
+from exporter.errors import FlagError, UpstreamError
 from exporter.plurals import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import date
     from pathlib import Path
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from exporter.core.model import Query, RowProblem, Snapshot
     from exporter.core.play_dates import Settlement
     from exporter.core.poll_report import PollReport
+    from exporter.daemon import Daemon
 
 # Longer than the age of any data of the days that the service provides.
 _LONG: Final = (play_dates.OLDEST_DAYS_AGO + 1) * 86_400.0
@@ -104,7 +105,8 @@ async def fetch(
 ) -> BackfillData:
     """Request the last `count` play dates, except data in storage that was observed once its day could be final.
 
-    Each day is stored when it is complete, so that an interrupted backfill can be continued.
+    Searches run first: their media are those found now. Each day is stored when it is complete, so that an interrupted
+    backfill can be continued.
 
     Raises StartError, and FlagError when none of the days can be written yet.
     """
@@ -115,8 +117,8 @@ async def fetch(
         yesterday = play_dates.play_date(at, 1)
         first = datetime.fromtimestamp(replay.writable_from(yesterday, settlement), play_dates.PLAY_TIME_ZONE)
         raise FlagError(f"--days={count}: {yesterday} can be written from {first:%F %H:%M} UTC+8 on; ask for more days")
-    queries = replay.past_queries(config.core_queries())
     async with app.assemble_daemon(_backfill_config(config, count), runtime, storage_path) as daemon:
+        queries, gaps = await _searched(daemon, replay.past_queries(config.core_queries()), dates)
         slots = {account.name: asyncio.Semaphore(account.limits.concurrency) for account in config.accounts}
 
         async def poll_day(play_date: date, query: Query) -> _DayPoll:
@@ -147,12 +149,33 @@ async def fetch(
             PublicationRules(queries, config.stale_after, config.series_limit),
             settlement,
             dates,
-            tuple(gap for poll in polls for gap in poll.gaps()),
+            (*gaps, *(gap for poll in polls for gap in poll.gaps())),
             at,
             merged_problems(
                 problem for poll in polls for outcome in poll.report.outcomes for problem in outcome.problems
             ),
         )
+
+
+async def _searched(
+    daemon: Daemon, queries: Iterable[Query], dates: tuple[date, ...]
+) -> tuple[tuple[Query, ...], list[Gap]]:
+    """The queries with the media that their searches find now; those whose search finds none are gaps instead."""
+    found: list[Query] = []
+    gaps: list[Gap] = []
+    for query in queries:
+        await daemon.discovery.refresh_search(query)  # for one with a result in storage; if it fails, that stays
+        outcome = await daemon.discovery.with_media(query)
+        if isinstance(outcome, UpstreamError):
+            reason, advice = f"its search failed: {outcome.code}: {outcome.message}", outcome.advice
+        elif outcome.finds_nothing:
+            reason, advice = "its search finds no media", "Correct the conditions of the search."
+        else:
+            found.append(replace(query, media=outcome.media))
+            continue
+        slices = len(query.dimensions)
+        gaps += (Gap(play_date, query.name, slices, slices, reason, advice) for play_date in dates)
+    return tuple(found), gaps
 
 
 def _backfill_config(config: Config, count: int) -> Config:

@@ -13,7 +13,8 @@ from exporter.commands.request_counter import RequestCounter
 from exporter.commands.setting_warnings import lacks_token, missing_token
 from exporter.errors import CredentialsError, StartError, shown
 from exporter.threads import run_in_daemon_thread
-from exporter.vod.credentials.providers import LARGEST_FILE, CliProfile, IniProfile, OidcRole, provider_chain
+from exporter.vod.credentials.provider_chain import provider_chain
+from exporter.vod.credentials.providers import LARGEST_FILE, CliProfile, IniProfile, OidcRole
 from exporter.vod.credentials.sources import SECURITY_TOKEN, EnvCredentials, StaticCredentials
 
 if TYPE_CHECKING:

@@ -97,7 +97,7 @@ def media_of(query: Query, totals: Mapping[Dimensions, int] | None = None) -> Es
 
 def _slices_of_a_day(query: Query, totals: Mapping[Dimensions, int] | None) -> list[tuple[Estimate, Estimate]]:
     """Calls for each slice of one day, and its media that get series."""
-    if _not_found_yet(query):
+    if query.finds_nothing:
         return [_UNKNOWN] * len(query.dimensions)
     return [_per_slice(query.media, (totals or {}).get(dimensions)) for dimensions in query.dimensions]
 
@@ -107,10 +107,6 @@ def _of_settled_day(query: Query, media: Estimate) -> Estimate:
     if not has_expected_plays(query):
         return NOTHING
     return media if isinstance(query.media, ByIds) or media.high is None else Estimate(media.low, 2 * media.high)
-
-
-def _not_found_yet(query: Query) -> bool:
-    return query.search is not None and query.media == ByIds(frozenset())
 
 
 def search_cost(search: Search, found: Estimate, tree: CategoryTree | None = None) -> Cost:

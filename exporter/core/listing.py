@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from exporter.core.model import Measure, Page, PlayRow, SliceData
     from exporter.core.play_dates import Settlement
 
-_READINGS: Final = 2
-
 
 @dataclass(frozen=True, slots=True)
 class EarlierRows:
@@ -102,7 +100,7 @@ class Listing:
         self.number = 0
         self._size = size
         self._rows_seen = 0
-        self._readings_left = _READINGS - 1
+        self._is_second_reading = False
         self._earlier = earlier
         self._first_reading: dict[str, PlayRow] = {}
         self._page_ends: list[float] = []
@@ -135,7 +133,7 @@ class Listing:
         self._account()
         # Rows that moved between pages during the first reading usually appear in a second one. After an empty page a
         # second reading is pointless.
-        if not (self.short_by and self._readings_left and length):
+        if self._is_second_reading or not (self.short_by and length):
             return True
         self._begin_again()
         return False
@@ -168,7 +166,7 @@ class Listing:
 
     def _account(self) -> None:
         """At the end of a reading: count media that really have two rows, and find the rows that were left out."""
-        if self._first_reading or self._first_pairs:
+        if self._is_second_reading:
             self.rows = {**self.rows, **{m: row for m, row in self._first_reading.items() if m not in self.rows}}
         for media_id, pair in self._pairs.items():
             before = self._first_pairs.get(media_id)
@@ -182,7 +180,7 @@ class Listing:
                 self._left_out = {}
 
     def _begin_again(self) -> None:
-        self._readings_left -= 1
+        self._is_second_reading = True
         self._first_reading, self.rows = self.rows, {}
         self._first_pairs, self._pairs = self._pairs, {}
         self._left_out = {}

@@ -87,6 +87,7 @@ class MediaWalk:
     deleted meanwhile would move another one to a page already read, and beyond CEILING there are no page numbers.
     Numbers are used only within a second that has more hits than a page.
 
+    * `next`: the page to request now; None at the end.
     * `hits`: by media ID, as returned last. `total`: how many the service counted at the start.
     * `crowded`: seconds (since 1970) with more hits than can be reached.
     * `missing`: hits that the service counted and did not list.
@@ -97,7 +98,7 @@ class MediaWalk:
     ) -> None:
         self._pages = ceiling // page_size
         self._page_size = page_size
-        self._next: SearchRequest | None = SearchRequest(created_from, exclusive=False, page=1)
+        self.next: SearchRequest | None = SearchRequest(created_from, exclusive=False, page=1)
         self._read = 0  # hits of the current window, from its first page on
         self._skipped = 0
         self.hits: dict[str, MediaDetails] = {}
@@ -105,19 +106,9 @@ class MediaWalk:
         self.crowded: list[float] = []
         self.missing = 0
 
-    @property
-    def next(self) -> SearchRequest | None:
-        """The page to request now; None at the end."""
-        return self._next
-
-    @property
-    def complete(self) -> bool:
-        """Whether every hit was listed."""
-        return self._next is None and not self.crowded and not self.missing
-
     def on_page(self, page: SearchPage) -> None:
         """Handle the response to the request `next`. Raises UnorderedError."""
-        request = self._next
+        request = self.next
         if request is None:
             return
         times = [hit.created_at for hit in page.hits if hit.created_at is not None]
@@ -132,7 +123,7 @@ class MediaWalk:
             ended = returned < self._page_size
         else:
             ended = self._read == page.total or not returned
-        self._next = None if ended else self._following(request, times)
+        self.next = None if ended else self._following(request, times)
         if ended:
             left = 0 if page.total is None else page.total - self._read
             self.missing = max(0, left, (self.total or 0) - len(self.hits) - self._skipped)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import is_
 from typing import TYPE_CHECKING
 
 from exporter.core.publication import PublishedCategory, PublishedMetadata
@@ -23,7 +24,7 @@ class MetadataPublisher:
     """Builds what is published of metadata; nothing is built again while media and metadata are the same objects."""
 
     def __init__(self) -> None:
-        self._source: tuple[object, ...] = ()
+        self._source: tuple[object, ...] = (None, None, None)
         self.media: tuple[PublishedMetadata, ...] = ()
         self.categories: tuple[PublishedCategory, ...] = ()
         self.series = 0
@@ -33,7 +34,7 @@ class MetadataPublisher:
     ) -> None:
         """Publish the metadata of these media, for accounts that have rules, as far as this replica owns it."""
         source = media, metadata, rules
-        if len(source) == len(self._source) and all(map(_same, source, self._source)):
+        if all(map(is_, source, self._source)):
             return
         self._source = source
         known = {account: (metadata[account], each) for account, each in rules.metadata.items() if account in metadata}
@@ -51,10 +52,6 @@ class MetadataPublisher:
             for category in about.tree
         )
         self.series = sum(each.series for each in self.media)
-
-
-def _same(one: object, other: object) -> bool:
-    return one is other
 
 
 def _published(media: PublishedMedia, about: AccountMetadata, rules: MetadataRules) -> PublishedMetadata | None:

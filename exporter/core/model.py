@@ -111,6 +111,11 @@ class Query:
     expected: bool = False
     search: Search | None = None
 
+    @property
+    def finds_nothing(self) -> bool:
+        """Whether its search has found no media, or has not run yet."""
+        return self.search is not None and self.media == ByIds(frozenset())
+
     def with_found(self, found: Mapping[tuple[str, Search], FoundMedia]) -> Query:
         """The query with the media that its search has found, by account and search, if it has one."""
         known = None if self.search is None else found.get((self.account, self.search))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from exporter.core.player_fields import Kind
+from exporter.core.player_intervals import CONFIRMING_READS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +24,6 @@ Values = tuple[float | None, ...]
 
 CONFIRM_SECONDS: Final = 30.0
 """Two reads that are less apart count as one: a poll may read a bucket twice, and a reload may repeat a poll."""
-_CONFIRMING_READS: Final = 2
 # A chunk whose values change with every read is not read forever.
 _MOST_READS: Final = 6
 
@@ -176,7 +176,7 @@ class TargetHistory:
 
     def _is_read(self, call: CallHistory, start: int) -> bool:
         reads = call.chunks.get(start)
-        if reads is None or reads.times < _CONFIRMING_READS:
+        if reads is None or reads.times < CONFIRMING_READS:
             return False
         return reads.times >= _MOST_READS or all(
             call.confirmed.get(at) == seen.values

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+CONFIRMING_READS: Final = 2
+"""How many polls have to read a bucket unchanged before its values are used."""
 _HOUR: Final = 3_600
 _DAY: Final = 86_400
 # 00:00 in UTC and in UTC+8; which of them begins a bucket of a day is not documented.

@@ -7,13 +7,12 @@ from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from exporter.core.player_fields import PlayerField, calls
-from exporter.core.player_intervals import INTERVALS, Interval
+from exporter.core.player_intervals import CONFIRMING_READS, INTERVALS, Interval
 
 if TYPE_CHECKING:
     from exporter.core.player_buckets import PublishedBuckets
 
 _DAY: Final = 86_400
-_CONFIRMING_READS: Final = 2
 # The start of the bucket, the lag, revisions, and whether the last poll succeeded.
 _SERIES_OF_A_TARGET: Final = 4
 
@@ -87,7 +86,7 @@ def first_poll_calls(query: PlayerQuery) -> int:
 def calls_per_day(query: PlayerQuery) -> int:
     """The calls of a day: each poll reads the newest buckets; earlier ones are read twice, a chunk at a time."""
     polls = _DAY / query.every
-    earlier = min(polls, _CONFIRMING_READS * _DAY / query.buckets.chunk) * _ages_apart(query)
+    earlier = min(polls, CONFIRMING_READS * _DAY / query.buckets.chunk) * _ages_apart(query)
     return ceil(len(query.targets) * len(query.calls) * (polls + earlier))
 
 

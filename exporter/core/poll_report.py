@@ -45,13 +45,24 @@ class SliceOutcome:
 
 @dataclass(frozen=True, slots=True)
 class PollReport:
-    """One poll of one query; times are seconds since 1970."""
+    """One poll of one query; times are seconds since 1970.
+
+    `search_error`: why the search for the media of the query failed; then the poll has no outcomes.
+    """
 
     query: Query
     started_at: float
     ended_at: float
     outcomes: tuple[SliceOutcome, ...]
     result: PollResult
+    search_error: UpstreamError | None = None
+
+    @property
+    def errors(self) -> tuple[UpstreamError, ...]:
+        """The errors of all calls that failed."""
+        if self.search_error is not None:
+            return (self.search_error,)
+        return tuple(error for outcome in self.outcomes for error in outcome.errors)
 
 
 def poll_result(outcomes: tuple[SliceOutcome, ...]) -> PollResult:

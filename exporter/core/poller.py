@@ -159,10 +159,8 @@ class Poller:
         oldest = play_dates.play_date(now, play_dates.OLDEST_DAYS_AGO + 1)
         self.snapshot = self.snapshot.since(oldest)
         for slice_ in [slice_ for slice_ in {*self._known, *self._slice_locks} if slice_.play_date < oldest]:
-            self._known.pop(slice_, None)
-            self._slice_locks.pop(slice_, None)
-            self._incomplete.pop(slice_, None)
-            self._counted_since.pop(slice_, None)
+            for by_slice in (self._known, self._slice_locks, self._incomplete, self._counted_since):
+                by_slice.pop(slice_, None)
 
     async def _poll_slice(self, query: Query, slice_: Slice, fresh_after: float, *, repeats: bool) -> SliceOutcome:
         async with self._slice_locks[slice_]:
@@ -189,7 +187,7 @@ class Poller:
                 self._incomplete[slice_] = self._now(), planner.short_by
             if calls and not errors:
                 self._savings.calls_saved(slice_.account, "sweep", max(0, own.naive_calls - calls))
-            missing = self._missing_ids(own, slice_, fresh_after)
+            missing = plan_fetch(ByIds(own.ids), self._known.get(slice_), fresh_after, self._now()).ids
             has_rows = (own.everything or bool(own.tops)) and planner.has_pages and not planner.discarded
             return self._outcome(slice_, planner, errors, answered=not errors or missing != own.ids or has_rows)
 
@@ -221,10 +219,6 @@ class Poller:
             return NO_EARLIER_ROWS
         since = self._counted_since.get(slice_, 0.0)
         return earlier_rows(self._known.get(slice_), self._settlement, since, self._now())
-
-    def _missing_ids(self, own: FetchPlan, slice_: Slice, fresh_after: float) -> frozenset[str]:
-        """The media needed by ID that are still not known."""
-        return plan_fetch(ByIds(own.ids), self._known.get(slice_), fresh_after, self._now()).ids
 
     def _outcome(
         self, slice_: Slice, planner: CallPlanner, errors: list[UpstreamError], *, answered: bool

@@ -10,6 +10,8 @@ from exporter.core.poll_report import PollResult
 from exporter.errors import AccountPaused, CredentialsError, ErrorKind, QuotaExceeded, RequestSkipped
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from exporter.core.poll_report import PollReport
     from exporter.errors import UpstreamError
 
@@ -40,7 +42,7 @@ class RetryRules:
 
         `calls_per_day` of its account (0: unlimited) are shared by this number of `queries`.
         """
-        errors = [error for outcome in report.outcomes for error in outcome.errors]
+        errors = report.errors
         if report.result is PollResult.SUCCESS or (report.result is PollResult.PARTIAL and not _may_recover(errors)):
             return None
         if any(isinstance(error, QuotaExceeded) for error in errors):
@@ -57,7 +59,7 @@ class RetryRules:
             return 0.0
         return error.wait if isinstance(error, AccountPaused) and error.wait is not None else self.pause
 
-    def _calls(self, errors: list[UpstreamError]) -> int:
+    def _calls(self, errors: Iterable[UpstreamError]) -> int:
         """The calls that the failures cost at most, and will cost again; what was returned is not requested again."""
         return sum(
             1 if error.kind in _ONE_ATTEMPT else self.attempts
@@ -66,6 +68,6 @@ class RetryRules:
         )
 
 
-def _may_recover(errors: list[UpstreamError]) -> bool:
+def _may_recover(errors: Iterable[UpstreamError]) -> bool:
     """Whether a repeat may return more; it cannot for a wrong parameter, a day not computed or missing rows only."""
     return any(error.kind not in {ErrorKind.PARAMETER, ErrorKind.NOT_READY} for error in errors)

@@ -76,12 +76,16 @@ class Shard:
             },
             days_ago=frozenset(ago for query in queries for ago in query.days_ago if self._is_assigned(f"day {ago}")),
             parts={account: own[account] / whole[account] for account in whole},
-            category_accounts=frozenset(account for account in whole if self._is_assigned(f"categories {account}")),
+            category_accounts=frozenset(account for account in whole if self.is_home_of(account, queries)),
         )
 
-    def owns_player_query(self, name: str) -> bool:
-        """Whether this replica polls the player query of this name, with all its targets."""
-        return self._is_assigned(f"player\0{name}")
+    def is_home_of(self, account: str, queries: Iterable[Query]) -> bool:
+        """Whether this replica does what is done once for an account; it has a part of the account's limits.
+
+        It is the one that owns the combination with the fewest filters of these configured queries.
+        """
+        polled = (dimensions for query in queries if query.account == account for dimensions in query.dimensions)
+        return self._owns(account, min(polled, key=_filter_order, default=_NO_FILTER))
 
     def _ownership(self, account: str, queries: Iterable[Query]) -> MediaInfoOwnership:
         """The replica with the fewest filters owns title and length: its slices are most likely to contain a video."""

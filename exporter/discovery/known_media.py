@@ -35,9 +35,9 @@ class KnownMedia:
 
     def __init__(
         self,
-        store: MediaStore | None = None,
-        found: Mapping[tuple[str, Search], FoundMedia] | None = None,
-        metadata: Mapping[str, AccountMetadata] | None = None,
+        store: MediaStore | None,
+        found: Mapping[tuple[str, Search], FoundMedia] | None,
+        metadata: Mapping[str, AccountMetadata] | None,
     ) -> None:
         self._store = store
         self.found: Mapping[tuple[str, Search], FoundMedia] = dict(found or {})

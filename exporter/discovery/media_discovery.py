@@ -115,9 +115,13 @@ class MediaDiscovery:
         return await self._search(account, query, search, first=True)
 
     async def refresh_search(self, account: str, query: str, search: Search) -> Retry | None:
-        """Search again unless the result is recent, and return when to retry. A failure keeps the last result."""
-        failure = await self._search(account, query, search, first=(account, search) not in self.found)
-        return self._retry(failure)
+        """Search again unless the result is recent, and return when to retry. A failure keeps the last result.
+
+        The first search is left to the poll that needs it, which repeats it if it fails.
+        """
+        if (account, search) not in self.found:
+            return None
+        return self._retry(await self._search(account, query, search, first=False))
 
     async def _search(self, account: str, query: str, search: Search, *, first: bool) -> UpstreamError | None:
         key = account, search

@@ -91,8 +91,8 @@ class MetadataRefresh:
     ) -> None:
         now = self._now()
         due, gone = due_media(wanted, self._known.metadata.get(account), rules.every, now)
-        if not 0 <= now - self._deleted_checked_at.get(account, -rules.every) < rules.every:
-            self._deleted_checked_at[account] = now
+        checks_deleted = not 0 <= now - self._deleted_checked_at.get(account, -rules.every) < rules.every
+        if checks_deleted:
             due += gone
         for begin in range(0, len(due), _MEDIA_PER_ROUND):
             details: dict[str, MediaDetails] = {}
@@ -105,6 +105,8 @@ class MetadataRefresh:
             finally:
                 if details or missing:
                     await self._known.describe(account, details=details, missing=missing)
+        if checks_deleted:
+            self._deleted_checked_at[account] = now
 
     def _log_deleted(self, account: str, configured: Collection[str]) -> None:
         deleted = self._known.about(account).deleted.intersection(configured)

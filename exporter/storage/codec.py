@@ -1,16 +1,11 @@
 """Slices as JSON and back, without loss: ints of any size, floats with the sign of zero; independent of the database.
 
-A slice is stored as a header and blocks of rows. Records are assigned to blocks by a hash of their media ID, so that an
-added or removed media changes one block, and refer to their freshness by its index in the header: a poll that finds the
-same numbers changes the header only. The header and each block have a digest (seal) that includes their slice and
-number.
+A slice is stored as a header and blocks of rows, which refer to their freshness by its index in the header: a poll that
+finds the same numbers changes the header only.
 """
 
 from __future__ import annotations
 
-import hashlib
-import zlib
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from types import NoneType
@@ -18,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exporter.core.fields import NUMBERS
 from exporter.core.model import Dimensions, Freshness, Measure, MediaRecord, PlayRow, Ranking, Slice, SliceData
+from exporter.storage.blocks import SURROGATES, Block, CorruptStorage, block, block_count, divided, seal, unpacked
 from exporter.storage.json_fields import (
     a_column,
     a_date,
@@ -35,32 +31,10 @@ if TYPE_CHECKING:
 
     Key = tuple[str, str | None, str | None, str | None, str]
 
-# Encoding holds the GIL; this many rows take less than a millisecond, then the event loop can run.
-ROWS_PER_BLOCK: Final = 512
-# A block is mostly digits: higher levels save little.
-_COMPRESSION: Final = 1
-_SEAL_BYTES: Final = 16
 # In the order of PlayRow's fields, after media_id and title.
 _COLUMNS: Final[Mapping[str, Callable[[PlayRow], int | float | None]]] = {
     field.attribute: attrgetter(field.attribute) for field in NUMBERS
 }
-_SURROGATES: Final = "surrogatepass"
-
-
-class CorruptStorage(ValueError):
-    """The file does not contain what was written; the message names the part concerned."""
-
-
-@dataclass(frozen=True, slots=True)
-class RowBlock:
-    """Some of the records of a slice: uncompressed JSON and its seal."""
-
-    seal: bytes
-    content: bytes
-
-    def packed(self) -> bytes:
-        """The records as they are stored."""
-        return zlib.compress(self.content, _COMPRESSION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +62,7 @@ def header_of(data: SliceData) -> SliceHeader:
     if data.listed is not None:
         freshness.add(data.listed)
     ordered = sorted(freshness, key=lambda each: (each.observed_at, each.confirmations, each.settled), reverse=True)
-    # The number of blocks doubles instead of growing by one, so that media seldom move to another block.
-    parts = 1 << (max(len(data.records) - 1, 0) // ROWS_PER_BLOCK).bit_length()
-    return SliceHeader(data, tuple(ordered), parts)
+    return SliceHeader(data, tuple(ordered), block_count(len(data.records)))
 
 
 def encode_header(header: SliceHeader) -> tuple[str, bytes]:
@@ -118,17 +90,12 @@ def encode_header(header: SliceHeader) -> tuple[str, bytes]:
     return text, seal(key(data.slice), None, text.encode())
 
 
-def encode_blocks(header: SliceHeader) -> Iterator[RowBlock]:
+def encode_blocks(header: SliceHeader) -> Iterator[Block]:
     """The blocks, each as columns: media IDs and freshness of rows and of zeros, then the fields of the rows."""
     index = {freshness: position for position, freshness in enumerate(header.freshness)}
-    # IDs only: the garbage collector would track tuples of ID and record, and its runs stop the event loop.
-    parts: defaultdict[int, list[str]] = defaultdict(list)
-    for media_id in header.data.records:
-        parts[zlib.crc32(media_id.encode("utf-8", _SURROGATES)) % header.parts].append(media_id)
-    owner = key(header.data.slice)
-    for number in range(header.parts):
-        # The order of the API changes with every poll; the same records have to give the same bytes.
-        known = [(media_id, header.data.records[media_id]) for media_id in sorted(parts.pop(number, []))]
+    owner, records = key(header.data.slice), header.data.records
+    for number, media_ids in enumerate(divided(records, header.parts)):
+        known = [(media_id, records[media_id]) for media_id in media_ids]
         rows = [record.row for _, record in known if record.row is not None]
         columns = {
             "rows": [media_id for media_id, record in known if record.row is not None],
@@ -138,14 +105,13 @@ def encode_blocks(header: SliceHeader) -> Iterator[RowBlock]:
             "title": [row.title for row in rows],
             **{name: list(map(value, rows)) for name, value in _COLUMNS.items()},
         }
-        content = to_json(columns, ascii_only=False).encode("utf-8", _SURROGATES)
-        yield RowBlock(seal(owner, number, content), content)
+        yield block(owner, number, columns)
 
 
 def decode_header(columns: tuple[object, ...], stored_seal: object, text: object) -> SliceHeader:
     """Decode the output of `encode_header`; `columns` are those of `key`. Raises CorruptStorage."""
     slice_ = _slice(columns)
-    if not isinstance(text, str) or stored_seal != seal(key(slice_), None, text.encode("utf-8", _SURROGATES)):
+    if not isinstance(text, str) or stored_seal != seal(key(slice_), None, text.encode("utf-8", SURROGATES)):
         raise CorruptStorage("the seal of a slice does not match")
     try:
         document = from_json(text)
@@ -185,12 +151,12 @@ class Reader:
             raise CorruptStorage("records of a slice are missing")
         records: dict[str, MediaRecord] = {}
         for number, (stored_seal, packed) in parts.items():
-            self._read(_unpacked(header, number, stored_seal, packed), header.freshness, records)
+            self._read(unpacked(key(header.data.slice), number, stored_seal, packed), header.freshness, records)
         return replace(header.data, records=records)
 
-    def _read(self, payload: bytes, freshness: tuple[Freshness, ...], records: dict[str, MediaRecord]) -> None:
+    def _read(self, text: str, freshness: tuple[Freshness, ...], records: dict[str, MediaRecord]) -> None:
         try:
-            document = from_json(payload.decode("utf-8", _SURROGATES))
+            document = from_json(text)
             titles = self._shared(document["title"], {str, NoneType})
             # A file written before this field existed has no column for it.
             absent = [None] * len(titles)
@@ -213,12 +179,6 @@ class Reader:
         return list(map(self._texts.setdefault, a_column(texts, types), texts))
 
 
-def seal(owner: tuple[object, ...], number: int | None, payload: bytes) -> bytes:
-    """A digest of a header or block and of the slice and number it belongs to."""
-    # JSON contains no NUL, so the boundary between the two is unambiguous.
-    return hashlib.blake2b(to_json([owner, number]).encode() + b"\0" + payload, digest_size=_SEAL_BYTES).digest()
-
-
 def decode_calls(account: object, day: object, calls: object, stored_seal: object) -> tuple[str, date, int]:
     """The account, day and number of calls that `encode_calls` encoded. Raises CorruptStorage."""
     try:
@@ -234,16 +194,6 @@ def encode_calls(account: str, day: date, calls: int) -> tuple[str, str, int, by
     """The columns of a count of calls, its seal last."""
     text = day.isoformat()
     return account, text, calls, seal((account, text), None, str(calls).encode())
-
-
-def _unpacked(header: SliceHeader, number: int, stored_seal: object, packed: object) -> bytes:
-    try:
-        payload = zlib.decompress(packed) if isinstance(packed, bytes) else b""
-    except zlib.error as error:
-        raise CorruptStorage("records of a slice cannot be unpacked") from error
-    if stored_seal != seal(key(header.data.slice), number, payload):
-        raise CorruptStorage("the seal of records of a slice does not match")
-    return payload
 
 
 def _slice(columns: tuple[object, ...]) -> Slice:

@@ -6,24 +6,26 @@ import contextlib
 import errno
 import sqlite3
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from exporter.errors import StartError
 from exporter.storage import codec
 from exporter.storage.file import APPLICATION_ID, SQLITE_ERRORS, locked, unusable
 from exporter.storage.file_errors import MOVE_AWAY, refusal
-from exporter.storage.media_table import StoredMedia, read_media, write_media
+from exporter.storage.media_table import write_media
 from exporter.storage.open_files import Changes, FileLost, OpenFiles, SideFilesLost
-from exporter.storage.read_only import check_pages, check_side_files, content_fault, heads, recent, spent
+from exporter.storage.read_only import calls_by_account, check_pages, check_side_files, content_fault, headers
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from datetime import date
     from pathlib import Path
 
     from exporter.core.media_details import AccountMetadata, FoundMedia, Search
     from exporter.core.model import Slice, SliceData
     from exporter.storage.migrations import Migration
+
+T = TypeVar("T")
 
 # How long to wait for another program that reads the file; the exporter still stops within 5 s.
 _BUSY_SECONDS: Final = 2.0
@@ -74,27 +76,10 @@ class Database:
             self._connection.close()
         self._files.close()
 
-    def calls(self) -> dict[str, tuple[date, int]]:
-        """By account the last day with calls, and their number. Raises StartError."""
+    def read(self, what: Callable[[sqlite3.Connection], T]) -> T:
+        """What a function of `read_only` or `media_table` reads. Raises StartError."""
         try:
-            return spent(self._connection)
-        except SQLITE_ERRORS as error:
-            raise unusable(self._path, error) from error
-
-    def load_media(self) -> StoredMedia:
-        """What searches found, and metadata. Raises StartError."""
-        try:
-            return read_media(self._connection)
-        except SQLITE_ERRORS as error:
-            raise unusable(self._path, error) from error
-
-    def load(self, oldest: date) -> tuple[SliceData, ...]:
-        """All slices from the play date `oldest` on; where all are earlier, those of the last stored month.
-
-        A clock that is ahead at the start then hides no data once it is correct again. Raises StartError.
-        """
-        try:
-            return recent(self._connection, oldest)
+            return what(self._connection)
         except SQLITE_ERRORS as error:
             raise unusable(self._path, error) from error
 
@@ -177,11 +162,11 @@ def opened(path: Path, *, migrations: Sequence[Migration]) -> Generator[Database
             check_pages(connection, path)
             _migrate(connection, path, migrations)
             _settings(connection, path)
-            for _ in heads(connection):
+            for _ in headers(connection):
                 pass  # a corrupt file is neither written to nor are days deleted from it
             connection.execute("SELECT 1 FROM slice").fetchone()  # creates the -wal and -shm
             database = stack.enter_context(contextlib.closing(Database(connection, path, real)))
-            database.calls()
+            database.read(calls_by_account)
             database.write(WriteBatch())
         except SQLITE_ERRORS as error:
             raise unusable(path, error) from error

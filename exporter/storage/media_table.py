@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -15,21 +14,20 @@ from exporter.core.media_details import (
     MediaDetails,
     Search,
 )
-from exporter.storage.codec import ROWS_PER_BLOCK, CorruptStorage, seal
+from exporter.storage.blocks import CorruptStorage, block, block_count, divided, unpacked
 from exporter.storage.json_fields import a_flag, a_text, a_time, a_whole, from_json, to_json
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Mapping
 
-_COMPRESSION: Final = 1
 # Seconds after which the result of a search that is no longer configured is deleted.
 _SEARCH_RETENTION: Final = 35 * 86_400.0
 _SEARCH: Final = "search"
 _DETAILS: Final = "details"
 _ABOUT: Final = "about"
 _TEXTS: Final = ("title", "category", "status", "app_id", "storage_class", "reference_id")
-_DAMAGE: Final = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError, zlib.error)
+_DAMAGE: Final = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,7 @@ def read_media(connection: sqlite3.Connection) -> StoredMedia:
     rows = connection.execute("SELECT account, kind, name, number, seal, content FROM media ORDER BY account, number")
     for account, kind, name, number, stored_seal, packed in rows:
         try:
-            document = _unpacked((account, kind, name), number, stored_seal, packed)
+            document = from_json(unpacked((account, kind, name), a_whole(number), stored_seal, packed))
             if kind == _SEARCH:
                 media_ids = frozenset(map(a_text, document["media_ids"]))
                 found[account, _search(name)] = FoundMedia(media_ids, a_time(document["refreshed_at"]))
@@ -87,22 +85,14 @@ def _write(
     key = account, kind, name
     before = dict(connection.execute(f"SELECT number, seal FROM media WHERE {where}", key))  # noqa: S608 - a constant
     for number, document in enumerate(documents):
-        payload = to_json(document, ascii_only=False).encode("utf-8", "surrogatepass")
-        sealed = seal(key, number, payload)
-        if before.get(number) != sealed:
+        written = block(key, number, document)
+        if before.get(number) != written.seal:
             connection.execute(
                 "REPLACE INTO media (account, kind, name, number, updated_at, seal, content)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (*key, number, updated_at, sealed, zlib.compress(payload, _COMPRESSION)),
+                (*key, number, updated_at, written.seal, written.packed()),
             )
     connection.execute(f"DELETE FROM media WHERE {where} AND number >= ?", (*key, len(documents)))  # noqa: S608
-
-
-def _unpacked(key: tuple[object, ...], number: object, stored_seal: object, packed: object) -> Any:
-    payload = zlib.decompress(packed) if isinstance(packed, bytes) else b""
-    if stored_seal != seal(key, a_whole(number), payload):
-        raise ValueError("the seal does not match")
-    return from_json(payload.decode("utf-8", "surrogatepass"))
 
 
 def _search_name(search: Search) -> str:
@@ -141,11 +131,8 @@ def _tree(given: Any) -> CategoryTree | None:
 
 def _blocks(details: Mapping[str, MediaDetails]) -> list[dict[str, list[Any]]]:
     """Columns of some media each; a video stays in its block while others are added."""
-    number = 1 << (max(len(details) - 1, 0) // ROWS_PER_BLOCK).bit_length()
-    blocks: list[list[str]] = [[] for _ in range(number)]
-    for media_id in details:
-        blocks[zlib.crc32(media_id.encode("utf-8", "surrogatepass")) % number].append(media_id)
-    return [_columns([details[media_id] for media_id in sorted(block)]) for block in blocks]
+    parts = divided(details, block_count(len(details)))
+    return [_columns([details[media_id] for media_id in part]) for part in parts]
 
 
 def _columns(some: list[MediaDetails]) -> dict[str, list[Any]]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def _create(connection: sqlite3.Connection) -> None:
     """Create version 1. NULL means no filter; the index replaces it, because UNIQUE treats NULLs as different.
 
-    A `seal` is a digest of the other columns of its row (codec.py): SQLite does not notice a flipped bit in a value.
+    A `seal` is a digest of the other columns of its row (blocks.py): SQLite does not notice a flipped bit in a value.
     """
     connection.execute(
         """CREATE TABLE slice (

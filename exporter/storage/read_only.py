@@ -66,7 +66,7 @@ def examine(path: Path, today: date) -> Examined:
         if connection is None:
             return Examined()
         check_pages(connection, path)
-        spent(connection)
+        calls_by_account(connection)
         recent(connection, today - _MONTH)
         totals = totals_before(connection, today)
         (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -128,8 +128,8 @@ def content_fault(path: Path, uri: str) -> StartError | None:
             check_pages(connection, path)
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if 1 <= version <= len(MIGRATIONS):
-                spent(connection)
-                for _ in heads(connection):
+                calls_by_account(connection)
+                for _ in headers(connection):
                     pass
     except StartError as error:
         return error
@@ -140,7 +140,7 @@ def content_fault(path: Path, uri: str) -> StartError | None:
     return None
 
 
-def spent(connection: sqlite3.Connection) -> dict[str, tuple[date, int]]:
+def calls_by_account(connection: sqlite3.Connection) -> dict[str, tuple[date, int]]:
     """By account the last day with calls, and their number. Raises sqlite3.Error, CorruptStorage."""
     rows = connection.execute("SELECT account, day, calls, seal FROM calls")
     return {account: (day, calls) for account, day, calls in (codec.decode_calls(*row) for row in rows)}
@@ -149,7 +149,7 @@ def spent(connection: sqlite3.Connection) -> dict[str, tuple[date, int]]:
 def recent(connection: sqlite3.Connection, oldest: date) -> tuple[SliceData, ...]:
     """All slices from the play date `oldest` on; where all are earlier, those of the last stored month.
 
-    A clock that is ahead at the start then hides no data once it is correct again. Raises sqlite3.Error,
+    A clock that is ahead at the start, or an exporter that was off for long, then hides no data. Raises sqlite3.Error,
     CorruptStorage.
     """
     (newest,) = connection.execute("SELECT max(play_date) FROM slice").fetchone()
@@ -158,7 +158,7 @@ def recent(connection: sqlite3.Connection, oldest: date) -> tuple[SliceData, ...
     return load(connection, oldest)
 
 
-def heads(connection: sqlite3.Connection, oldest: str = "") -> Iterator[tuple[int, codec.SliceHeader]]:
+def headers(connection: sqlite3.Connection, oldest: str = "") -> Iterator[tuple[int, codec.SliceHeader]]:
     """The ID and header of each slice from a play date on. Raises sqlite3.Error, CorruptStorage."""
     for slice_id, seal, header, *columns in connection.execute(f"{_HEADER_QUERY} WHERE play_date >= ?", [oldest]):
         yield slice_id, codec.decode_header(tuple(columns), seal, header)
@@ -168,7 +168,7 @@ def load(connection: sqlite3.Connection, oldest: date) -> tuple[SliceData, ...]:
     """All slices from a play date on. Raises sqlite3.Error, CorruptStorage."""
     reader = codec.Reader()
     loaded = []
-    for slice_id, header in heads(connection, oldest.isoformat()):
+    for slice_id, header in headers(connection, oldest.isoformat()):
         parts = connection.execute("SELECT number, seal, answers FROM part WHERE slice_id = ?", [slice_id])
         loaded.append(reader.slice(header, {number: (seal, packed) for number, seal, packed in parts}))
     return tuple(loaded)
@@ -179,7 +179,7 @@ def totals_before(connection: sqlite3.Connection, before: date) -> Mapping[tuple
 
     A day that had not ended when they were counted has more. Raises sqlite3.Error, CorruptStorage.
     """
-    by_day = sorted((header.data for _, header in heads(connection)), key=lambda data: data.slice.play_date)
+    by_day = sorted((header.data for _, header in headers(connection)), key=lambda data: data.slice.play_date)
     ended = (data for data in by_day if data.slice.play_date < before and data.total_at >= _end(data.slice.play_date))
     return {(data.slice.account, data.slice.dimensions): data.total for data in ended if data.total is not None}
 

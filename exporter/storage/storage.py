@@ -6,13 +6,16 @@ import asyncio
 import contextlib
 import sqlite3
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import structlog
 
 from exporter.storage.database import Database, WriteBatch, opened
+from exporter.storage.media_table import read_media
 from exporter.storage.migrations import MIGRATIONS
 from exporter.storage.open_files import FileLost, SideFilesLost
+from exporter.storage.read_only import calls_by_account, recent
 from exporter.storage.retention import retention_cutoff
 from exporter.threads import FILE_SECONDS, HANGING, DaemonThread
 
@@ -72,7 +75,8 @@ class Storage:
         self._retention = retention
         self._now = now
         self._meter = meter
-        self._calls = calls
+        # Also of earlier days of this process: a clock that was set to another day may be set back.
+        self._calls = {(account, day): number for account, (day, number) in calls.items()}
         self._unsaved = WriteBatch()
         self._in_progress = WriteBatch()
         self._writing: asyncio.Task[None] | None = None
@@ -101,10 +105,10 @@ class Storage:
 
             def start() -> tuple[Database, dict[str, tuple[date, int]]]:
                 database = resources.enter_context(opened(path, migrations=migrations))
-                return database, database.calls()
+                return database, database.read(calls_by_account)
 
             try:
-                database, calls = await _read(loop.run_in_executor(thread, start), path)
+                database, calls = await _patient(loop.run_in_executor(thread, start), path)
                 storage = cls(database, thread, path=path, retention=retention, now=now, meter=meter, calls=calls)
                 try:
                     yield storage
@@ -117,17 +121,16 @@ class Storage:
                     await closing
 
     async def load(self, oldest: date) -> tuple[SliceData, ...]:
-        """All slices from the play date `oldest` on, equal to those saved. Raises StartError.
-
-        Where all are older (the clock is ahead, or the exporter was off for long), those of the last stored month.
-        """
-        loop = asyncio.get_running_loop()
-        return await _read(loop.run_in_executor(self._thread, self._database.load, oldest), self._path)
+        """The slices of `read_only.recent`, equal to those saved. Raises StartError."""
+        return await self._read(partial(recent, oldest=oldest))
 
     async def load_media(self) -> StoredMedia:
         """What searches found, and metadata, equal to what was saved. Raises StartError."""
+        return await self._read(read_media)
+
+    async def _read(self, what: Callable[[sqlite3.Connection], T]) -> T:
         loop = asyncio.get_running_loop()
-        return await _read(loop.run_in_executor(self._thread, self._database.load_media), self._path)
+        return await _patient(loop.run_in_executor(self._thread, self._database.read, what), self._path)
 
     async def save_media(
         self, found: Mapping[tuple[str, Search], FoundMedia], metadata: Mapping[str, AccountMetadata]
@@ -150,13 +153,12 @@ class Storage:
         self._retention = retention
 
     def calls_spent(self, account: str, day: date) -> int:
-        """The calls of an account on a day of UTC+8; 0 for any but the last recorded day."""
-        last, calls = self._calls.get(account, (None, 0))
-        return calls if last == day else 0
+        """The calls of an account on a day of UTC+8; 0 for days before the start, except the last recorded one."""
+        return self._calls.get((account, day), 0)
 
     def record_calls(self, account: str, day: date, calls: int) -> None:
         """Record the calls of an account on a day of UTC+8; they are written soon, without waiting."""
-        self._calls[account] = day, calls
+        self._calls[account, day] = calls
         self._unsaved = self._unsaved.merged(WriteBatch(calls={account: (day, calls)}))
         # After a failure the next poll tries again, not each of its calls.
         if not self._failing:
@@ -239,7 +241,7 @@ async def _ended(work: asyncio.Future[Any], seconds: float) -> bool:
     return bool(done)
 
 
-async def _read(reading: asyncio.Future[T], path: Path) -> T:
+async def _patient(reading: asyncio.Future[T], path: Path) -> T:
     """What the thread reads, however long it takes."""
     if not await _ended(reading, FILE_SECONDS):
         _log.warning(

@@ -6,7 +6,7 @@ import asyncio
 import os
 import random as randomness
 import time
-from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from exporter.errors import ErrorKind, RequestSkipped, RetryPolicy, UpstreamError
 from exporter.vod.auth_breaker import AuthCircuitBreakers
@@ -58,7 +58,7 @@ class Meter(LimitsMeter, Protocol):
 
 
 class Client:
-    """Calls the API for one account, over its own connections; an async context manager that closes them.
+    """Calls the API for one account, over its own connections; call `aclose` at the end.
 
     `timeout` is in seconds, for each attempt. `variables` define the proxy and the certificate authorities. All
     accounts share `secrets`, which are hidden in texts of servers, `resolve` for host names, and `tls` for the
@@ -104,14 +104,6 @@ class Client:
         self._exchange = Exchange(
             url, transport, destination=destination, timeout=timeout, secrets=self._secrets, now=now, nonce=nonce
         )
-
-    async def __aenter__(self) -> Self:
-        """Nothing is opened before the first call."""
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Close the connections."""
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Close the connections."""

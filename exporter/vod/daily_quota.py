@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import date
 
-_OTHER_DAYS: Final = 8
+_DAYS_KEPT: Final = 9
 
 
 class QuotaStore(Protocol):
@@ -37,18 +37,15 @@ class DailyQuota:
         self.calls_per_day = calls_per_day
         self._now = now
         self._quota_store = quota_store
-        self._day = play_dates.today(now())
-        self._spent = quota_store.calls_spent(account, self._day) if quota_store else 0
-        # The counts of a few other days: a clock that was set to another day may be set back.
-        self._others: dict[date, int] = {}
+        # By day, of a few days: a clock that was set to another day may be set back.
+        self._spent: dict[date, int] = {}
 
     @property
     def remaining(self) -> int | None:
         """Calls left today; None: unlimited."""
         if not self.calls_per_day:
             return None
-        self._roll()
-        return max(0, self.calls_per_day - self._spent)
+        return max(0, self.calls_per_day - self._spent[self._today()])
 
     def change(self, calls_per_day: int) -> None:
         """Change the number of calls per day; calls already made today still count."""
@@ -57,7 +54,7 @@ class DailyQuota:
     def check(self) -> None:
         """Raise QuotaExceeded if no calls are left today."""
         if self.remaining == 0:
-            tomorrow = play_dates.today(self._now()) + timedelta(days=1)
+            tomorrow = self._today() + timedelta(days=1)
             raise QuotaExceeded(
                 f"account {self._account}: calls_per_day ({self.calls_per_day}) is used up; "
                 f"polling continues at {tomorrow} 00:00 UTC+8",
@@ -66,18 +63,19 @@ class DailyQuota:
                 advice="Raise limits.calls_per_day of the account, or poll less often or fewer dimensions and days.",
             )
 
-    def _roll(self) -> None:
-        today = play_dates.today(self._now())
-        if today != self._day:
-            self._others[self._day] = self._spent
-            self._day, self._spent = today, self._others.pop(today, 0)
-            while len(self._others) > _OTHER_DAYS:
-                del self._others[next(iter(self._others))]
-
     def spend(self) -> None:
         """Count one call, or raise QuotaExceeded."""
         self.check()
-        self._roll()
-        self._spent += 1
+        today = self._today()
+        self._spent[today] += 1
         if self._quota_store:
-            self._quota_store.record_calls(self._account, self._day, self._spent)
+            self._quota_store.record_calls(self._account, today, self._spent[today])
+
+    def _today(self) -> date:
+        """The present day, whose calls are among those that are kept."""
+        today = play_dates.today(self._now())
+        if today not in self._spent:
+            self._spent[today] = self._quota_store.calls_spent(self._account, today) if self._quota_store else 0
+            while len(self._spent) > _DAYS_KEPT:
+                del self._spent[next(iter(self._spent))]
+        return today

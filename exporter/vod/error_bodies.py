@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from exporter.errors import ErrorKind, UpstreamError
 from exporter.vod import failure_signs
 from exporter.vod.failure_signs import is_code
@@ -146,6 +148,12 @@ def repeats_a_name(body: bytes) -> bool:
     except UnicodeDecodeError as error:
         raise ValueError("the response has no rows, and other content that cannot be read") from error
     return repeated
+
+
+def without_field(body: bytes, name: str) -> bytes:
+    """A JSON object without one of its fields, such as the one with the rows."""
+    given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    return msgspec.json.encode({each: value for each, value in given.items() if each != name})
 
 
 def _objects(value: object) -> list[dict[str, object]]:

@@ -13,7 +13,7 @@ import httpx
 from exporter import __version__
 from exporter.errors import ErrorKind, UpstreamError
 from exporter.vod import error_codes, network_errors
-from exporter.vod.network_errors import ConnectionLost
+from exporter.vod.network_errors import ConnectionLost, NetworkError
 from exporter.vod.network_route import AttemptProgress
 from exporter.vod.responses import (
     LARGEST_ERROR,
@@ -144,12 +144,12 @@ class Exchange:
                     return decoded
                 finally:
                     await response.aclose()
-        except (TimeoutError, httpx.TimeoutException):
+        except TimeoutError:
             limit = f"within {self._timeout:g} s"
             message = f"no complete response from {self._destination} {limit}: waited for {progress.waiting_for}"
             raise no_response(error_codes.TIMEOUT, message, self._secrets) from None
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
-            failure = error if isinstance(error, network_errors.NetworkError) else network_errors.of_httpx(error)
+        except (httpx.HTTPError, OSError, UnicodeError) as error:
+            failure = error if isinstance(error, NetworkError) else network_errors.closed("before the response")
             message = f"no response from {self._destination}: {failure.message}"
             # The exception chain could show the request with its secrets.
             raise no_response(failure.code, message, self._secrets, advice=failure.advice) from None

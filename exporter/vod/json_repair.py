@@ -5,8 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+NO_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for a body that is no JSON, or not of the expected type."""
 
 _LARGEST: Final = 512 * 1024
 # In JSON a backslash always begins an escape. A surrogate pair matches as one escape; the group is a lone surrogate.

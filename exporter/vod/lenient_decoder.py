@@ -11,14 +11,11 @@ import msgspec
 from exporter.core.fields import FIELDS, NUMBERS
 from exporter.core.model import Page, PlayRow, RowProblem
 from exporter.vod import error_bodies, row_values
-from exporter.vod.json_repair import attempts
+from exporter.vod.json_repair import NO_JSON, attempts
 from exporter.vod.shared_texts import SHARED_TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-NO_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What decoders raise for a body that is no JSON, or not of their type."""
 
 # Every row has these; per-viewer values, titles and lengths may be missing without a reported problem.
 _EXPECTED: Final = frozenset(field.wire_name for field in NUMBERS if field.zero_when_unplayed)
@@ -67,7 +64,7 @@ def _page(
         _check_empty(body, response)
     problems = _Problems()
     total = _total(response, problems.note)
-    if total is not None and listed and error_bodies.find(_beside_rows(body)):
+    if total is not None and listed and error_bodies.find(error_bodies.without_field(body, "QoeInfoList")):
         # The rows are used, but may not be all.
         total = None
         problems.note("TotalCount", "beside an error", "")
@@ -126,12 +123,6 @@ def _check_empty(body: bytes, response: _UndecodedBody) -> None:
         raise ValueError(
             "QoeInfoList is written in another letter case: this is not a response of DescribeVodMediaPlayData"
         )
-
-
-def _beside_rows(body: bytes) -> bytes:
-    """The body without its rows."""
-    given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    return msgspec.json.encode({name: value for name, value in given.items() if name != "QoeInfoList"})
 
 
 class _Problems:

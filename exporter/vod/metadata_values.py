@@ -11,7 +11,7 @@ import msgspec
 
 from exporter.core.media_details import MediaDetails
 from exporter.vod import error_bodies
-from exporter.vod.json_repair import attempts
+from exporter.vod.json_repair import NO_JSON, attempts
 from exporter.vod.row_values import LARGEST_NUMBER, LONGEST_ID, is_damaged
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def parsed(body: bytes, action: str, fields: tuple[str, ...]) -> tuple[dict[str,
     for repaired, _ in attempts(body):
         try:
             found = msgspec.json.decode(repaired)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except NO_JSON:
             continue
         if isinstance(found, dict) and any(found.get(field) is not None for field in fields):
             return found, repaired

@@ -167,12 +167,3 @@ def proxy_refused(status: int) -> NetworkError:
         403: ("does not allow this endpoint", "Have the endpoint allowed at the proxy, or add its host to NO_PROXY."),
     }.get(status, ("did not connect", "Check the proxy, and that it can reach the endpoint."))
     return NetworkError(f"the proxy {reason} (HTTP {status})", advice=advice)
-
-
-def of_httpx(error: Exception) -> NetworkError:
-    """The error of a transport other than PooledTransport."""
-    if isinstance(error, httpx.ConnectError):
-        return NetworkError("cannot connect", advice=_CHECK_WAY)
-    if isinstance(error, httpx.RemoteProtocolError):
-        return closed("in the middle of the response")
-    return closed("before the response")

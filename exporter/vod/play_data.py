@@ -11,7 +11,8 @@ from exporter.core.fields import NUMBERS, WIRE_NAMES
 from exporter.core.model import Measure, Page, PlayRow
 from exporter.vod import error_bodies, row_values
 from exporter.vod.actions import Action
-from exporter.vod.lenient_decoder import NO_JSON, decode_leniently
+from exporter.vod.json_repair import NO_JSON
+from exporter.vod.lenient_decoder import decode_leniently
 from exporter.vod.row_values import LARGEST_NUMBER, LONGEST_ID, LONGEST_TITLE
 from exporter.vod.shared_texts import SHARED_TEXTS
 

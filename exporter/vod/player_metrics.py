@@ -13,7 +13,7 @@ from exporter.core.player_fields import PLAYER_FIELDS, Kind
 from exporter.core.player_intervals import INTERVALS
 from exporter.vod import error_bodies, row_values
 from exporter.vod.actions import Action
-from exporter.vod.json_repair import attempts
+from exporter.vod.json_repair import NO_JSON, attempts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,7 +105,7 @@ def _parse(body: bytes) -> tuple[_PlayerBody, bytes]:
     for repaired, _ in attempts(body):
         try:
             return _DECODER.decode(repaired), repaired
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except NO_JSON:
             continue
     raise error_bodies.malformed("the response is not JSON, or not a response of DescribeVodPlayerMetricData")
 
@@ -122,7 +122,7 @@ def _decoded(body: bytes, response: _PlayerBody, parameters: Mapping[str, str]) 
             raise ValueError("neither DataList nor Extend: this is not a response of DescribeVodPlayerMetricData")
         if error_bodies.repeats_a_name(body):
             raise ValueError("the response has no rows and different values of a name")
-    elif (error := error_bodies.find(_beside_rows(body))) and error.code:
+    elif (error := error_bodies.find(error_bodies.without_field(body, "DataList"))) and error.code:
         # Buckets without a row would count as buckets without plays.
         raise ValueError(f"the response contains an error beside rows: {error.message or error.code}")
     if len(listed) >= PAGE_SIZE:
@@ -137,12 +137,6 @@ def _decoded(body: bytes, response: _PlayerBody, parameters: Mapping[str, str]) 
             f"rows of {len(dimensions)} dimensions, although none was requested: they cannot be distinguished"
         )
     return _rows(listed, parameters["Metrics"].split(","), _time(extend.get("ActualEndTime")))
-
-
-def _beside_rows(body: bytes) -> bytes:
-    """The body without its rows."""
-    given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    return msgspec.json.encode({name: value for name, value in given.items() if name != "DataList"})
 
 
 def _rows(listed: Sequence[Mapping[str, msgspec.Raw]], names: Sequence[str], data_until: int | None) -> PlayerRows:
@@ -177,7 +171,7 @@ def _rows(listed: Sequence[Mapping[str, msgspec.Raw]], names: Sequence[str], dat
 def _extend(response: _PlayerBody) -> Mapping[str, Any]:
     try:
         given = msgspec.json.decode(bytes(response.Extend))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except NO_JSON:
         return {}
     return given if isinstance(given, dict) else {}
 

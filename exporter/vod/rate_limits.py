@@ -31,7 +31,7 @@ class LimitsMeter(Protocol):
     """Observes the limits in force."""
 
     def rate_changed(self, account: str, per_second: float) -> None:
-        """The rate is now `per_second`; also called once at the start."""
+        """The rate is now `per_second`."""
         ...
 
     def calls_remaining(self, account: str, calls: int | None) -> None:
@@ -116,7 +116,8 @@ class AccountLimits:
     """The limits of one account, shared by all its queries and actions.
 
     An action that the service throttles by itself has a rate of its own, besides that of the account, until it has
-    recovered.
+    recovered. `meter` gets nothing before the first call of `report`, a change or a request: limits of a configuration
+    that is rejected leave no trace in metrics.
     """
 
     def __init__(
@@ -141,10 +142,8 @@ class AccountLimits:
         self._configured_rate = requests_per_second
         self._throttled_actions: dict[str, AdaptiveRateLimiter] = {}
         self._quota = DailyQuota(account, calls_per_day, now=now, quota_store=quota_store)
-        self._reported_rate = requests_per_second
-        meter.rate_changed(account, requests_per_second)
-        self._reported_remaining = self._quota.remaining
-        meter.calls_remaining(account, self._reported_remaining)
+        self._reported_rate: float | None = None
+        self._reported_remaining: int | None = None
 
     @property
     def requests_per_second(self) -> float:
@@ -172,8 +171,7 @@ class AccountLimits:
         self._quota.change(calls_per_day)
         if concurrency != self.concurrency:
             self.concurrency, self._slots = concurrency, asyncio.Semaphore(concurrency)
-        self._report_rate()
-        self.report_remaining()
+        self.report()
 
     @asynccontextmanager
     async def acquire(self, action: str) -> AsyncIterator[Permit]:
@@ -181,7 +179,7 @@ class AccountLimits:
 
         A request that is sent must be counted with `spend`; a permit may stay unused.
         """
-        self.report_remaining()  # a day may have begun
+        self.report()  # a day may have begun
         self._quota.check()
         granted: Permit | None = None
         while True:
@@ -202,7 +200,7 @@ class AccountLimits:
     def spend(self) -> None:
         """Count a call that is about to be sent; raises QuotaExceeded."""
         self._quota.spend()
-        self.report_remaining()
+        self.report()
 
     def on_success(self, action: str, permit: Permit) -> None:
         """The request of that action with that permit succeeded."""
@@ -211,7 +209,7 @@ class AccountLimits:
             limiter.on_success(permit)
             if limiter.unrestricted:
                 del self._throttled_actions[action]
-        self._report_rate()
+        self.report()
 
     def on_error(self, action: str, permit: Permit, error: UpstreamError) -> None:
         """The request of that action with that permit failed; honours a wait that the service requested."""
@@ -223,7 +221,7 @@ class AccountLimits:
             limiter.on_throttled(permit)
         if error.wait is not None:
             limiter.block_for(error.wait)
-        self._report_rate()
+        self.report()
 
     def _throttle_action(self, action: str) -> AdaptiveRateLimiter:
         limiter = self._new_rate_limiter(self._configured_rate)
@@ -231,14 +229,12 @@ class AccountLimits:
         self._throttled_actions[action] = limiter
         return limiter
 
-    def report_remaining(self) -> None:
-        """Report how many calls are left today if that has changed: by a call, or because a day has begun."""
-        remaining = self._quota.remaining
+    def report(self) -> None:
+        """Report the rate and the calls left where they have changed: by a request, or because a day has begun."""
+        rate, remaining = self.requests_per_second, self._quota.remaining
+        if rate != self._reported_rate:
+            self._reported_rate = rate
+            self._meter.rate_changed(self._account, rate)
         if remaining != self._reported_remaining:
             self._reported_remaining = remaining
             self._meter.calls_remaining(self._account, remaining)
-
-    def _report_rate(self) -> None:
-        if self.requests_per_second != self._reported_rate:
-            self._reported_rate = self.requests_per_second
-            self._meter.rate_changed(self._account, self._reported_rate)

@@ -68,7 +68,7 @@ class RawResponse:
 
 
 def decode_response(
-    response: RawResponse, action: Action[T], parameters: Mapping[str, str], *, now: float, hide: Collection[str] = ()
+    response: RawResponse, action: Action[T], parameters: Mapping[str, str], *, now: float, hide: Collection[str]
 ) -> T:
     """Decode the response to a request with these parameters; raises UpstreamError for every failure.
 
@@ -93,7 +93,7 @@ def decode_response(
         raise _malformed(response, clean_message(error.message, hide), hide) from error
 
 
-def no_response(code: str, message: str, hide: Collection[str] = (), *, advice: str = "") -> UpstreamError:
+def no_response(code: str, message: str, hide: Collection[str], *, advice: str = "") -> UpstreamError:
     """The error of an attempt without a response: code `timeout`, `connect` or `malformed`."""
     info = classify(0, code)
     return UpstreamError(
@@ -105,7 +105,7 @@ def no_response(code: str, message: str, hide: Collection[str] = (), *, advice: 
     )
 
 
-def replayed(response: RawResponse, hide: Collection[str] = ()) -> UpstreamError:
+def replayed(response: RawResponse, hide: Collection[str]) -> UpstreamError:
     """The error of an attempt that received the response to an earlier request again."""
     request_id = _request_id(response, response.request_id, hide)
     advice = "Look for a proxy, or a server that poses as the endpoint, that sends responses twice."
@@ -120,7 +120,7 @@ class ReplayDetector:
         # The IDs of the latest responses, with their calls and connections.
         self._known: dict[str, tuple[bytes, weakref.ref[object] | None]] = {}
 
-    def check(self, response: RawResponse, call: bytes, connection: object | None, hide: Collection[str] = ()) -> None:
+    def check(self, response: RawResponse, call: bytes, connection: object | None, hide: Collection[str]) -> None:
         """Raise UpstreamError if its ID was already used for another call, or for the same call on this connection.
 
         `call` is the action and its parameters. A response without an ID is never a copy. The same response to the same
@@ -140,7 +140,7 @@ class ReplayDetector:
             raise replayed(response, hide)
 
 
-def clean_message(text: str, hide: Collection[str] = ()) -> str:
+def clean_message(text: str, hide: Collection[str]) -> str:
     """A text from outside as one printable line of at most 300 characters, without secrets and signatures."""
     text = _SIGNATURE.sub("***", _ECHO.sub("", redacted(text, hide)))
     return shortened(printable(" ".join(text.split())), _LONGEST_MESSAGE)

@@ -32,7 +32,6 @@ class SeparateLimits(AccountLimits):
         shared: AccountLimits,
         *,
         requests_per_second: float,
-        needed: int | None = None,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
@@ -47,7 +46,7 @@ class SeparateLimits(AccountLimits):
         )
         self._shared = shared
         self._clock = now
-        self.needed = needed
+        self.needed: int | None = None
 
     @asynccontextmanager
     async def acquire(self, action: str) -> AsyncIterator[Permit]:

@@ -280,7 +280,7 @@ def a_web_configuration_that_is_wrong(case: Situation) -> None:
         (a_file_of_another_program, "this is not a file of aliyun-vod-exporter; it was left as it is."),
         (another_programs_database, "this is not a file of aliyun-vod-exporter; it was left as it is."),
         (damaged_pages, "the file is damaged ("),
-        (damaged_rows, "the file is damaged (records of a slice cannot be unpacked)"),
+        (damaged_rows, "the file is damaged (a block of records cannot be unpacked)"),
         (a_newer_storage, "its version is 99, this exporter"),
         (a_web_configuration, ""),
         (no_certificate, "server.crt cannot be read: No such file or directory"),

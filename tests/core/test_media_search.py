@@ -58,6 +58,11 @@ def walked(service: FakeSearch, wanted: SearchConditions) -> MediaWalk:
     return walk
 
 
+def complete(walk: MediaWalk) -> bool:
+    """Whether every hit was listed."""
+    return walk.next is None and not walk.crowded and not walk.missing
+
+
 def found(service: FakeSearch, wanted: SearchConditions) -> frozenset[str]:
     return matching(walked(service, wanted).hits.values(), wanted)
 
@@ -75,7 +80,7 @@ def test_what_is_found_equals_what_the_catalogue_has(
     walk = walked(service, wanted)
     reachable = {each for each in truth(service, wanted) if hits[media[each].created_at] <= CEILING}
     assert reachable <= matching(walk.hits.values(), wanted) <= truth(service, wanted)
-    if walk.complete:
+    if complete(walk):
         assert matching(walk.hits.values(), wanted) == truth(service, wanted)
     else:
         assert walk.crowded
@@ -140,7 +145,7 @@ def test_calls_of_a_refresh(media: int, calls: int) -> None:
 def test_a_second_with_more_media_than_a_page_is_read_by_page_numbers() -> None:
     service = FakeSearch(catalogue(20, per_second=10), PAGE, CEILING)
     walk = walked(service, EVERYTHING)
-    assert walk.complete
+    assert complete(walk)
     assert len(walk.hits) == 20
     assert {request.page for request in service.requests} == {1, 2, 3}
 
@@ -149,7 +154,7 @@ def test_a_second_with_more_media_than_can_be_reached_is_reported_and_passed_ove
     service = FakeSearch({**catalogue(1), **catalogue(30, per_second=15)}, PAGE, CEILING)
     service.media["last"] = MediaDetails("last", created_at=2_000.0)
     walk = walked(service, EVERYTHING)
-    assert not walk.complete
+    assert not complete(walk)
     assert walk.crowded == [1_000.0, 1_001.0]
     assert "last" in walk.hits
     assert len(walk.hits) == 2 * CEILING + 1
@@ -161,7 +166,7 @@ def test_hits_that_are_counted_and_not_listed_make_the_walk_incomplete() -> None
     assert walk.next == SearchRequest(1.0, exclusive=False, page=1)
     walk.on_page(SearchPage((), 3))
     assert walk.missing == 3
-    assert not walk.complete
+    assert not complete(walk)
     assert walk.total == 3
 
 
@@ -220,7 +225,7 @@ def test_a_walk_begins_where_the_search_begins_and_has_found_nothing() -> None:
     walk = MediaWalk(5.0, page_size=4)
     assert walk.next == SearchRequest(5.0, exclusive=False, page=1)
     walk.on_page(SearchPage((), 0))
-    assert walk.complete
+    assert complete(walk)
     assert (walk.missing, walk.total) == (0, 0)
     late = MediaWalk(5.0, page_size=2)
     late.on_page(SearchPage(hits_of(5, 5.5), 3))
@@ -238,7 +243,7 @@ def test_a_count_below_the_hits_that_are_listed_is_not_the_end(count: int) -> No
     assert walk.next == SearchRequest(4.0, exclusive=False, page=1)
     walk.on_page(SearchPage(hits_of(4, 5), count and 2))
     assert len(walk.hits) == 5
-    assert walk.complete
+    assert complete(walk)
 
 
 def test_pages_that_leave_hits_out_make_the_walk_incomplete_by_the_first_count() -> None:
@@ -247,10 +252,10 @@ def test_pages_that_leave_hits_out_make_the_walk_incomplete_by_the_first_count()
     walk.on_page(SearchPage(hits_of(3), 2))
     walk.on_page(SearchPage(hits_of(3), 1))
     assert walk.next is None
-    assert (walk.missing, walk.complete) == (1, False)
+    assert (walk.missing, complete(walk)) == (1, False)
     whole = MediaWalk(page_size=4)
     whole.on_page(SearchPage(hits_of(1, 3), 3, skipped=1))
-    assert (whole.next, whole.missing, whole.complete) == (None, 0, True)
+    assert (whole.next, whole.missing, complete(whole)) == (None, 0, True)
 
 
 @pytest.mark.parametrize(

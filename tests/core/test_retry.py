@@ -52,6 +52,15 @@ def test_a_poll_that_timed_out_is_repeated(calls_per_day: int) -> None:
     assert retry(timed_out, calls_per_day=calls_per_day) == Retry()
 
 
+def test_a_poll_whose_search_failed_is_repeated_as_for_any_other_error() -> None:
+    def searched(error: UpstreamError) -> PollReport:
+        return PollReport(query(everything), NOON, NOON + 5, (), PollResult.FAILURE, search_error=error)
+
+    assert retry(searched(spent)) == Retry(MIDNIGHT)
+    assert retry(searched(paused)) == Retry(NOON + 5 + 120)
+    assert retry(searched(failure(ErrorKind.SERVER)), calls_per_day=1_000) == Retry(NOON + 5 + 4 * DAY / 100)
+
+
 @pytest.mark.parametrize("errors", [(), (not_ready(),)])
 def test_a_successful_poll_is_not_repeated(errors: tuple[NotReady, ...]) -> None:
     assert retry(report(PollResult.SUCCESS, *errors)) is None

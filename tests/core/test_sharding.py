@@ -172,13 +172,6 @@ def test_the_categories_of_each_account_are_exported_by_one_shard() -> None:
     assert WHOLE.assign([query(everything, account="a")]).category_accounts == {"a"}
 
 
-def test_each_player_query_is_polled_by_one_shard() -> None:
-    polled = [[n for n in range(3) if Shard(n, 3).owns_player_query(f"players {each}")] for each in range(30)]
-
-    assert all(len(shards) == 1 for shards in polled)
-    assert {shard for (shard,) in polled} == {0, 1, 2}
-
-
 def test_no_shard_owns_other_media_when_all_are_configured_by_id() -> None:
     assignment = WHOLE.assign([query(ids("a"))])
 

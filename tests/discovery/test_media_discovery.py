@@ -177,6 +177,19 @@ def tagged(video: Video, *tags: str) -> Video:
     )
 
 
+async def test_repeats_of_a_first_search_that_fails_spend_a_tenth_of_calls_per_day_at_most() -> None:
+    async with running_harness(text=text(calls_per_day=100), media="{search: {tags: [promo]}}") as harness:
+        harness.simulator.change(faults=(Fault("ServiceUnavailable", when={"Action": "SearchMedia"}),))
+        (query,) = harness.exporter.queries
+
+        retry = await harness.exporter.poll(query)
+        assert retry is not None
+        assert retry.not_before - harness.clock.at == pytest.approx(DAY * 4 / 10)  # 4 attempts of 10 a day
+        # The poll, which needs its media, repeats the first search; the job of the search repeats later ones only.
+        assert await harness.exporter.discovery.refresh_search(query) is None
+        assert len(harness.simulator.request_log.calls) == 4
+
+
 @pytest.mark.parametrize("code", ["Forbidden.RAM", "ServiceUnavailable", "ErrorMatchSyntax", "html"])
 async def test_a_failed_refresh_keeps_what_is_known(code: str) -> None:
     async with running_harness(text=text(), media="{search: {tags: [promo]}}") as harness:
@@ -357,6 +370,23 @@ async def test_media_that_do_not_exist_are_named(not_found: Any) -> None:
         with capture_logs() as logs:
             assert {name for name in await metadata(harness) if "deleted" in name} == deleted
         assert [line for line in logs if line["event"] == "media do not exist"] == []
+
+
+async def test_deleted_media_are_checked_again_once_a_refresh_succeeds() -> None:
+    async with running_harness(text=text(METADATA)) as probe:
+        media_id, video = next(iter(videos(probe).items()))
+    async with running_harness(text=text(METADATA), media=f"{{ids: [{media_id}]}}") as harness:
+        harness.simulator.library.delete(media_id)
+        await harness.poll()
+        assert any("deleted" in name for name in await metadata(harness))
+
+        harness.clock.at += 6 * 3_600
+        harness.simulator.library.put(video)
+        harness.simulator.change(faults=(Fault("ServiceUnavailable", when={"Action": "GetVideoInfos"}),))
+        assert await harness.exporter.discovery.refresh_metadata("main") is not None
+        harness.clock.at += 300
+        harness.simulator.change(faults=())
+        assert not any("deleted" in name for name in await metadata(harness))
 
 
 async def test_the_calls_of_the_day_are_left_to_plays() -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from exporter.core.fields import NUMBERS
-from exporter.storage import codec
+from exporter.storage import blocks, codec
 from tests.storage.examples import by_slice, some
 from tests.storage.stored import read_slices
 from tests.storage.test_version_0_1 import SLICES, WRITTEN
@@ -93,7 +93,7 @@ async def test_a_file_without_a_field_opens_and_gets_it_with_the_next_poll(
         columns = json.loads(zlib.decompress(packed))
         del columns[name]
         payload = json.dumps(columns).encode()
-        sealed = codec.seal(codec.key(data.slice), 0, payload)
+        sealed = blocks.seal(codec.key(data.slice), 0, payload)
         connection.execute("UPDATE part SET answers = ?, seal = ?", [zlib.compress(payload), sealed])
 
     absent: dict[str, Any] = {name: None}

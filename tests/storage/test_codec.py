@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 from exporter.core.model import SliceData
-from exporter.storage import codec
+from exporter.storage import blocks, codec
 from tests.storage.examples import TODAY, any_slice, by_slice, some
 
 if TYPE_CHECKING:
@@ -97,14 +97,14 @@ def test_a_header_with_invalid_values_is_corrupt_despite_its_seal(forge: Callabl
     forge(decoded_header)
     text = json.dumps(decoded_header)
 
-    with pytest.raises(codec.CorruptStorage, match="invalid values"):
-        codec.decode_header(KEY, codec.seal(KEY, None, text.encode()), text)
+    with pytest.raises(blocks.CorruptStorage, match="invalid values"):
+        codec.decode_header(KEY, blocks.seal(KEY, None, text.encode()), text)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "5", "[" * 100_000])
 def test_a_header_that_is_no_object_is_corrupt(text: str) -> None:
-    with pytest.raises(codec.CorruptStorage):
-        codec.decode_header(KEY, codec.seal(KEY, None, text.encode()), text)
+    with pytest.raises(blocks.CorruptStorage):
+        codec.decode_header(KEY, blocks.seal(KEY, None, text.encode()), text)
 
 
 @pytest.mark.parametrize(
@@ -135,23 +135,23 @@ def test_a_block_with_invalid_values_is_corrupt_despite_its_seal(forge: Callable
     forge(decoded_header)
     payload = json.dumps(decoded_header).encode()
 
-    with pytest.raises(codec.CorruptStorage, match="invalid values"):
-        codec.Reader().slice(given_, {0: (codec.seal(KEY, 0, payload), zlib.compress(payload))})
+    with pytest.raises(blocks.CorruptStorage, match="invalid values"):
+        codec.Reader().slice(given_, {0: (blocks.seal(KEY, 0, payload), zlib.compress(payload))})
 
 
 def test_a_number_beyond_the_range_of_floats_is_corrupt() -> None:
     given_ = codec.header_of(DATA)
     payload = next(codec.encode_blocks(given_)).content.replace(b'"plays":[1,1]', b'"plays":[1,1e999]')
 
-    with pytest.raises(codec.CorruptStorage, match="invalid values"):
-        codec.Reader().slice(given_, {0: (codec.seal(KEY, 0, payload), zlib.compress(payload))})
+    with pytest.raises(blocks.CorruptStorage, match="invalid values"):
+        codec.Reader().slice(given_, {0: (blocks.seal(KEY, 0, payload), zlib.compress(payload))})
 
 
 @pytest.mark.parametrize("columns", [("main",), (None, None, None, None, "2024-03-23"), (*KEY[:4], "20240323")])
 def test_a_slice_without_its_columns_is_corrupt(columns: tuple[object, ...]) -> None:
     text, sealed = codec.encode_header(codec.header_of(DATA))
 
-    with pytest.raises(codec.CorruptStorage, match="no account, filters and play date"):
+    with pytest.raises(blocks.CorruptStorage, match="no account, filters and play date"):
         codec.decode_header(columns, sealed, text)
 
 

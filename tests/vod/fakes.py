@@ -207,6 +207,7 @@ class ClientFixture:
             monotonic=self.clock.monotonic,
             sleep=self.clock.sleep,
         )
+        self.limits.report()
         nonces = count()
         self.client = Client(
             "main",

@@ -8,7 +8,7 @@ import gzip
 import socket
 import ssl
 import zlib
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -59,7 +59,7 @@ async def network_client(
 
     meter = FakeMeter()
     limits = AccountLimits("main", requests_per_second=1e6, concurrency=concurrency, meter=meter)
-    async with Client(
+    client = Client(
         "main",
         endpoint=endpoint,
         credentials=FakeSource(),
@@ -67,7 +67,8 @@ async def network_client(
         timeout=timeout,
         meter=meter,
         sleep=no_sleep,
-    ) as client:
+    )
+    async with aclosing(client):
         yield client, meter
 
 

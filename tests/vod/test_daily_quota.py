@@ -27,3 +27,15 @@ def test_of_the_other_days_the_last_eight_are_kept() -> None:
         assert left_on(day) == 2
         quota.spend()
     assert [left_on(day) for day in (1, 0)] == [1, 2]
+
+
+def test_a_clock_that_is_wrong_at_the_start_does_not_renew_the_calls_of_today() -> None:
+    clock = Clock()
+    quota_store = FakeQuotaStore(main=9)
+    clock.elapsed = -1_000 * 86_400.0
+    quota = DailyQuota("main", 10, now=clock.now, quota_store=quota_store)
+    assert quota.remaining == 10
+    quota.spend()
+
+    clock.elapsed = 0.0
+    assert quota.remaining == 1

@@ -283,7 +283,7 @@ def test_an_error_without_rows_is_not_an_empty_answer(
 ) -> None:
     body = json.dumps({"RequestId": "R", **answer, **fields}).encode()
     with pytest.raises(UpstreamError):
-        decode_response(RawResponse(200, {}, body), action, parameters, now=0)
+        decode_response(RawResponse(200, {}, body), action, parameters, now=0, hide=())
 
 
 @pytest.mark.parametrize("twice", ['"Success":false,"Success":true', '"Code":"InternalError","Code":"200"'])
@@ -293,7 +293,7 @@ def test_no_rows_beside_different_values_of_a_name_are_not_an_empty_answer(
 ) -> None:
     body = f"{{{twice},{json.dumps(answer)[1:]}".encode()
     with pytest.raises(UpstreamError):
-        decode_response(RawResponse(200, {}, body), action, parameters, now=0)
+        decode_response(RawResponse(200, {}, body), action, parameters, now=0, hide=())
 
 
 @pytest.mark.parametrize(
@@ -328,13 +328,15 @@ def test_an_empty_answer_may_say_that_it_is_a_success(
     action: Action[Any], answer: dict[str, Any], parameters: dict[str, str], fields: dict[str, Any]
 ) -> None:
     body = json.dumps({"RequestId": "R", **answer, **fields}).encode()
-    decode_response(RawResponse(200, {}, body), action, parameters, now=0)
+    decode_response(RawResponse(200, {}, body), action, parameters, now=0, hide=())
 
 
 def test_an_error_code_beside_hits_is_that_error() -> None:
     answer = {"Total": 1, "MediaList": [{"MediaId": ID, "Video": VIDEO}], "Code": "InternalError"}
     with pytest.raises(UpstreamError) as caught:
-        decode_response(RawResponse(200, {}, json.dumps(answer).encode()), SEARCH_MEDIA, {"PageSize": "9"}, now=0)
+        decode_response(
+            RawResponse(200, {}, json.dumps(answer).encode()), SEARCH_MEDIA, {"PageSize": "9"}, now=0, hide=()
+        )
     assert caught.value.code == "InternalError"
 
 

@@ -606,7 +606,7 @@ def test_the_sign_of_an_error_is_named(fields: dict[str, object], sign: str) -> 
 def test_an_error_that_must_be_repaired_is_an_error_still(content: bytes) -> None:
     response = RawResponse(200, {}, content)
     with pytest.raises(UpstreamError) as caught:
-        decode_response(response, PLAY_DATA, {"PageNo": "1", "PageSize": "100", "PlayDate": "20240322"}, now=0)
+        decode_response(response, PLAY_DATA, {"PageNo": "1", "PageSize": "100", "PlayDate": "20240322"}, now=0, hide=())
     assert caught.value.code in {"InternalError", "malformed"}
 
 

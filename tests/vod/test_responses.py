@@ -39,7 +39,7 @@ def failure(status: int, body: object, headers: dict[str, str] | None = None) ->
 
 
 def test_answer_is_decoded() -> None:
-    assert decode_response(RawResponse(200, {}, b"12"), action(int), {}, now=NOW) == 12
+    assert decode_response(RawResponse(200, {}, b"12"), action(int), {}, now=NOW, hide=()) == 12
 
 
 @pytest.mark.parametrize(
@@ -166,8 +166,8 @@ def test_an_error_carries_whether_to_retry(status: int, code: str, retry: RetryP
 
 def test_what_cannot_be_read_and_what_did_not_arrive_are_retried() -> None:
     assert failure(200, b"[]").retry is RetryPolicy.BACK_OFF
-    assert no_response("timeout", "no answer").retry is RetryPolicy.BACK_OFF
-    assert replayed(RawResponse(200, {}, b"")).retry is RetryPolicy.BACK_OFF
+    assert no_response("timeout", "no answer", ()).retry is RetryPolicy.BACK_OFF
+    assert replayed(RawResponse(200, {}, b""), ()).retry is RetryPolicy.BACK_OFF
 
 
 def test_advice_names_the_permission_of_the_action() -> None:
@@ -206,7 +206,7 @@ def test_a_page_without_rows_that_holds_an_error_is_that_error(
 ) -> None:
     body = {"RequestId": "R-1", "Message": "x", "TotalCount": 0, "QoeInfoList": [], **fields}
     with pytest.raises(UpstreamError) as caught:
-        decode_response(RawResponse(status, {}, json.dumps(body).encode()), action(decode), {}, now=NOW)
+        decode_response(RawResponse(status, {}, json.dumps(body).encode()), action(decode), {}, now=NOW, hide=())
     assert (caught.value.code, caught.value.kind, caught.value.request_id) == (code, kind, "R-1")
     assert isinstance(caught.value, NotReady) is (kind is ErrorKind.NOT_READY)
 
@@ -217,7 +217,7 @@ def test_a_code_of_success_beside_rows_that_cannot_be_read_is_no_error_of_the_se
 
 
 def test_success_with_code_and_data_is_an_answer() -> None:
-    assert decode_response(RawResponse(200, {}, b'{"Code":"Meter.AuthError"}'), action(len), {}, now=NOW) == 26
+    assert decode_response(RawResponse(200, {}, b'{"Code":"Meter.AuthError"}'), action(len), {}, now=NOW, hide=()) == 26
 
 
 @pytest.mark.parametrize(
@@ -230,6 +230,7 @@ def test_unreadable_answer_is_malformed(reply: RawResponse) -> None:
             action(cannot),
             {},
             now=NOW,
+            hide=(),
         )
     error = caught.value
     assert (error.code, error.kind, error.request_id) == ("malformed", ErrorKind.MALFORMED, "H")
@@ -241,9 +242,9 @@ def test_a_malformed_response_has_advice_of_its_own() -> None:
     error = failure(206, {})
     assert error.message == "HTTP 206, which no complete response of the service has"
     assert error.advice.startswith("Check that the endpoint is Alibaba Cloud's")
-    assert no_response("timeout", "no answer").advice.startswith("Check the network path")
-    assert no_response("timeout", "no answer", advice="Wait.").advice == "Wait."
-    assert replayed(RawResponse(200, {}, b"")).advice.startswith("Look for a proxy")
+    assert no_response("timeout", "no answer", ()).advice.startswith("Check the network path")
+    assert no_response("timeout", "no answer", (), advice="Wait.").advice == "Wait."
+    assert replayed(RawResponse(200, {}, b""), ()).advice.startswith("Look for a proxy")
 
 
 def test_one_code_for_all_parameters_is_read_with_the_message() -> None:
@@ -274,7 +275,11 @@ def test_a_malformed_answer_says_what_is_wrong_with_it_and_which_it_was() -> Non
 
     with pytest.raises(UpstreamError) as caught:
         decode_response(
-            RawResponse(200, {"x-acs-request-id": "header"}, b"", "the response is too long"), action(odd), {}, now=NOW
+            RawResponse(200, {"x-acs-request-id": "header"}, b"", "the response is too long"),
+            action(odd),
+            {},
+            now=NOW,
+            hide=(),
         )
     assert (caught.value.message, caught.value.request_id) == ("the response is too long", "header")
 

@@ -32,11 +32,11 @@ def limits(
         "main",
         shared,
         requests_per_second=1,
-        needed=needed,
         now=clock.now,
         monotonic=clock.monotonic,
         sleep=clock.sleep,
     )
+    separate.needed = needed
     return clock, meter, shared, separate
 
 

@@ -16,7 +16,7 @@ from exporter.vod.credentials.sources import ACCESS_KEY_ID, ACCESS_KEY_SECRET, E
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from exporter.vod.credentials.providers import CredentialOptions
+    from exporter.vod.credentials.provider_chain import CredentialOptions
     from exporter.vod.credentials.sdk import CredentialFetcher
     from exporter.vod.credentials.sources import CredentialSource
 
@@ -72,7 +72,8 @@ async def _of_environment(variables: Mapping[str, str]) -> CredentialSource:
 
 def _fetcher(options: CredentialOptions, variables: Mapping[str, str]) -> CredentialFetcher:
     # Imported when needed: most accounts have an AccessKey.
-    from exporter.vod.credentials.providers import INSTALL_ROLES, LIBRARY, provider_chain  # noqa: PLC0415
+    from exporter.vod.credentials.provider_chain import provider_chain  # noqa: PLC0415
+    from exporter.vod.credentials.providers import INSTALL_ROLES, LIBRARY  # noqa: PLC0415
 
     found = provider_chain(options, variables)
     if find_spec(LIBRARY) is None:

@@ -67,12 +67,11 @@ _FOREIGN: Final = re.compile(r"\W*((result|response|stderr|output)\b|[{\n]).*", 
 _LONG: Final = re.compile(r"(?<![\w+/=%.~-])(?!/)[\w+/=%.~-]{80,}")
 # Exceptions with messages written by the library.
 _WITH_CLEAR_MESSAGES: Final = ("CredentialException", "ValueError")
-# Never `pip install` by name: the package is on no index, so a stranger who registers the name would get cloud keys.
 _METADATA_ADVICE: Final = "Attach a RAM role to the instance, and let role_name be its name or leave it out."
 _NETWORK_ADVICE: Final = "Check the network path to it, and HTTPS_PROXY; it is retried."
 
 
-def describe_failure(error: BaseException, server: str, hide: Collection[str] = ()) -> tuple[str, str]:
+def describe_failure(error: BaseException, server: str, hide: Collection[str]) -> tuple[str, str]:
     """The message and advice for a failed request to `server`, without the texts in `hide`."""
     message, advice = (
         _of_this_machine(error, server) or _of_the_network(error, server) or _of_the_library(error, server)

@@ -1,8 +1,7 @@
-"""Sources of credentials: settings, the environment, and parts from anywhere together."""
+"""Sources of credentials: the environment, or parts from settings and files."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -73,26 +72,8 @@ class PlainSecret:
         return False
 
 
-class EnvSecret:
-    """An environment variable, which does not change while the process runs."""
-
-    def __init__(self, name: str, *, environ: Mapping[str, str] = os.environ) -> None:
-        self._name = name
-        self._environ = environ
-
-    async def read(self, *, again: bool = False) -> str:  # noqa: ARG002 - the environment is never kept
-        """The validated value. Raises CredentialsError."""
-        if self._name not in self._environ:
-            raise no_credentials(f"environment variable {self._name} is not set", f"Set {self._name}, {_OTHERWISE}")
-        return validate_secret(self._environ[self._name], f"environment variable {self._name}")
-
-    async def changed(self) -> bool:
-        """False: it cannot change."""
-        return False
-
-
 class StaticCredentials:
-    """Credentials of two or three parts, each a setting, a file or a variable."""
+    """Credentials of two or three parts, each a setting or a file."""
 
     def __init__(self, access_key_id: Secret, access_key_secret: Secret, security_token: Secret | None = None) -> None:
         self._access_key_id = access_key_id
@@ -124,14 +105,13 @@ class StaticCredentials:
 class EnvCredentials:
     """Credentials from the environment; with a token only if its variable is set and not empty."""
 
-    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
 
     async def get(self) -> Credentials:
         """The current values of the variables. Raises CredentialsError."""
-        token = EnvSecret(SECURITY_TOKEN, environ=self._environ) if self._environ.get(SECURITY_TOKEN) else None
-        key_id = EnvSecret(ACCESS_KEY_ID, environ=self._environ)
-        return await StaticCredentials(key_id, EnvSecret(ACCESS_KEY_SECRET, environ=self._environ), token).get()
+        token = self._read(SECURITY_TOKEN) if self._environ.get(SECURITY_TOKEN) else None
+        return Credentials(self._read(ACCESS_KEY_ID), self._read(ACCESS_KEY_SECRET), token)
 
     async def renew(self) -> Credentials:
         """The same as `get`: nothing is cached."""
@@ -141,8 +121,11 @@ class EnvCredentials:
         """False: the environment does not change while the process runs."""
         return False
 
-
-_OTHERWISE: Final = "or name the credentials of the account in the configuration file."
+    def _read(self, name: str) -> str:
+        if name not in self._environ:
+            advice = f"Set {name}, or name the credentials of the account in the configuration file."
+            raise no_credentials(f"environment variable {name} is not set", advice)
+        return validate_secret(self._environ[name], f"environment variable {name}")
 
 
 _QUOTES: Final = "\"'"

@@ -12,7 +12,7 @@ from exporter.vod.credentials.cache import MARGIN, CredentialCache
 from exporter.vod.credentials.resolve import resolve_source
 from exporter.vod.credentials.sources import Credentials, EnvCredentials
 from tests.vod.credential_servers import Sts, listening
-from tests.vod.credentials.test_providers import RRSA, Options
+from tests.vod.credentials.test_provider_chain import RRSA, Options
 from tests.vod.fakes import KEY, Clock, FakeSource
 
 if TYPE_CHECKING:

@@ -131,7 +131,7 @@ LONG_PATH = "/run/" + "secrets/" * 12 + "token"
     ],
 )
 def test_a_failure_says_who_refused_and_what_to_do_and_no_secret(error: Exception, message: str, advice: str) -> None:
-    expected_text, todo = describe_failure(error, "sts.x")
+    expected_text, todo = describe_failure(error, "sts.x", ())
     assert message in expected_text
     assert advice in todo
     assert "hunter2" not in expected_text + todo
@@ -139,7 +139,7 @@ def test_a_failure_says_who_refused_and_what_to_do_and_no_secret(error: Exceptio
 
 
 def test_an_unknown_failure_has_no_advice() -> None:
-    assert describe_failure(refused("SomethingNew"), "sts.x")[1] == ""
+    assert describe_failure(refused("SomethingNew"), "sts.x", ())[1] == ""
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_an_unknown_failure_has_no_advice() -> None:
     ],
 )
 def test_a_failure_begins_with_who_and_ends_with_what(error: Exception, expected_text: str) -> None:
-    assert describe_failure(error, "sts.x")[0] == expected_text
+    assert describe_failure(error, "sts.x", ())[0] == expected_text
 
 
 def test_what_is_known_to_be_secret_is_hidden_however_short() -> None:

@@ -9,7 +9,6 @@ from exporter.vod.credentials.credential_files import SecretFile
 from exporter.vod.credentials.sources import (
     Credentials,
     EnvCredentials,
-    EnvSecret,
     PlainSecret,
     StaticCredentials,
 )
@@ -89,7 +88,7 @@ async def test_parts_from_anywhere(tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.write_text("token\n")
     source = StaticCredentials(
-        PlainSecret("id", setting="access_key_id"), EnvSecret("S", environ={"S": "secret"}), SecretFile(path)
+        PlainSecret("id", setting="access_key_id"), PlainSecret("secret", setting="access_key_secret"), SecretFile(path)
     )
     assert await source.get() == Credentials("id", "secret", "token")
     with no_file_can_be_opened():
@@ -121,8 +120,7 @@ async def test_credentials_have_changed_with_any_of_their_files_and_each_is_noti
 
 
 async def test_what_is_in_no_file_never_changes() -> None:
-    environ = {ID: "i", SECRET: "s"}
-    parts = StaticCredentials(PlainSecret("i", setting="x"), EnvSecret(SECRET, environ=environ))
-    for source in (EnvCredentials(environ), parts):
+    parts = StaticCredentials(PlainSecret("i", setting="x"), PlainSecret("s", setting="y"))
+    for source in (EnvCredentials({ID: "i", SECRET: "s"}), parts):
         await source.get()
         assert not await source.changed()

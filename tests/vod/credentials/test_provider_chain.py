@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.errors import StartError
+from exporter.vod.credentials.provider_chain import provider_chain
 from exporter.vod.credentials.providers import (
     METADATA_SERVICE,
     AssumedRole,
@@ -15,7 +16,6 @@ from exporter.vod.credentials.providers import (
     IniProfile,
     OidcRole,
     UriProvider,
-    provider_chain,
 )
 
 if TYPE_CHECKING:
@@ -182,6 +182,13 @@ def test_the_default_chain_uses_the_metadata_service_only_if_configured(
 ) -> None:
     assert provider_chain(Options(), {"HOME": str(tmp_path), **variables}) == ()
     assert provider_chain(Options(), variables) == ()
+
+
+def test_files_in_a_place_that_cannot_be_looked_into_are_left_out_of_the_default_chain() -> None:
+    # As with the home of another user (EACCES), which a test that runs as root may enter.
+    nowhere = f"/{'a' * 300}"
+    assert provider_chain(Options(), {"HOME": nowhere}) == ()
+    assert provider_chain(Options(), {"ALIBABA_CLOUD_CREDENTIALS_FILE": f"{nowhere}/credentials.ini"}) == ()
 
 
 def test_the_profile_of_the_cli_can_be_left_out_of_the_chain(tmp_path: Path) -> None:
