@@ -121,7 +121,9 @@ class Daemon:
         self._exposition.reconfigure(replica.rules)
         if self._store is not None:
             self._store.set_retention(config.storage.retention)
-        self.telemetry.set_targets(accounts=called_actions(config), queries=[(query.account, query.name) for query in queries])
+        self.telemetry.set_targets(
+            accounts=called_actions(config), queries=[(query.account, query.name) for query in queries]
+        )
         self._unknown_media.set_queries(queries, self.poller.snapshot.slices.values())
         self.discovery.reconfigure(replica)
         self.telemetry.config_loaded(self._now())

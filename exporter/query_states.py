@@ -26,9 +26,7 @@ _log = structlog.get_logger()
 class QueryMeter(Protocol):
     """Counts polls."""
 
-    def poll_ended(
-        self, account: str, query: str, result: str, *, seconds: float, ended_at: float, up: bool
-    ) -> None:
+    def poll_ended(self, account: str, query: str, result: str, *, seconds: float, ended_at: float, up: bool) -> None:
         """A poll ended at `ended_at` (seconds since 1970) after `seconds`."""
         ...
 
@@ -74,9 +72,7 @@ class QueryStates:
             self._meter.poll_skipped(query.account, query.name, up=False)
         else:
             seconds, up = report.ended_at - report.started_at, result is PollResult.SUCCESS
-            self._meter.poll_ended(
-                query.account, query.name, result, seconds=seconds, ended_at=report.ended_at, up=up
-            )
+            self._meter.poll_ended(query.account, query.name, result, seconds=seconds, ended_at=report.ended_at, up=up)
         for outcome in report.outcomes:
             for problem in outcome.problems:
                 self._meter.invalid_values(query.account, problem.field, problem.times)

@@ -68,4 +68,6 @@ class UnknownMediaReport:
         return frozenset((query.account, each) for query in self._queries for each in self._unknown_media.of(query))
 
     def _count(self, query: Query) -> None:
-        self._meter.unknown_media(query.account, query.name, len(self._unknown_media.of(query)) if listed_ids(query) else None)
+        self._meter.unknown_media(
+            query.account, query.name, len(self._unknown_media.of(query)) if listed_ids(query) else None
+        )

@@ -101,7 +101,7 @@ async def setup(
         telemetry = Telemetry(
             version="1",
             accounts=called_actions(replica.config),
-            queries=["q"],
+            queries=[("main", "q")],
             monotonic=clock.now,
             player_views=lambda: holder[0].views() if holder else (),
         )

@@ -23,9 +23,7 @@ class Meter:
 
     counted: list[tuple[Any, ...]] = field(default_factory=list)
 
-    def poll_ended(
-        self, account: str, query: str, result: str, *, seconds: float, ended_at: float, up: bool
-    ) -> None:
+    def poll_ended(self, account: str, query: str, result: str, *, seconds: float, ended_at: float, up: bool) -> None:
         self.counted.append((account, query, result, seconds, ended_at, up))
 
     def poll_skipped(self, account: str, query: str, *, up: bool | None = None) -> None:

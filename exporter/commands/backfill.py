@@ -174,12 +174,13 @@ def _check_output(output: Path, *, overwrite: bool) -> None:
     """Raise FlagError, before any API request, when the output file cannot be written."""
     if output == STANDARD_OUTPUT:
         return
+    # First: below a directory that may not be entered, `exists` raises.
+    if not os.access(output.parent, os.W_OK | os.X_OK):
+        raise FlagError(f"--output={output}: {output.parent} is not a directory that can be written to")
     if output.exists() and not output.is_file():
         raise FlagError(f"--output={output} is not a file: name one, or - for standard output")
     if output.exists() and not overwrite:
         raise FlagError(f"--output={output} exists: --overwrite replaces it")
-    if not os.access(output.parent, os.W_OK | os.X_OK):
-        raise FlagError(f"--output={output}: {output.parent} is not a directory that can be written to")
 
 
 @contextlib.contextmanager

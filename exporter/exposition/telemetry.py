@@ -195,9 +195,7 @@ class Telemetry:
         """A response had `times` invalid values of a field (`FIELDS`)."""
         self.families.series(self._invalid_values, account, field).inc(times)
 
-    def poll_ended(
-        self, account: str, query: str, result: str, *, seconds: float, ended_at: float, up: bool
-    ) -> None:
+    def poll_ended(self, account: str, query: str, result: str, *, seconds: float, ended_at: float, up: bool) -> None:
         """A poll ended at `ended_at` (seconds since 1970) after `seconds`, with a result of `RESULTS`."""
         self.families.series(self._polls, account, query, result).inc()
         self.families.series(self._poll_seconds, account, query).set(seconds)

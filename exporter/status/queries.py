@@ -108,9 +108,8 @@ def _media(media: Media) -> tuple[str, int | None, str | None]:
 
 def _failures(report: PollReport) -> Iterator[Failure]:
     by_code: defaultdict[str, list[UpstreamError]] = defaultdict(list)
-    for outcome in report.outcomes:
-        for error in outcome.errors:
-            by_code[error.code].append(error)
+    for error in report.errors:
+        by_code[error.code].append(error)
     for code, errors in sorted(by_code.items(), key=lambda item: (-len(item[1]), item[0])):
         first = errors[0]
         yield Failure(code, first.kind.value, len(errors), first.message, first.advice, first.request_id)
@@ -144,7 +143,7 @@ def _account(account: Account, reports: Iterable[PollReport], numbers: Numbers) 
 def _state(reports: Iterable[PollReport]) -> str:
     """Return the state of an account by the errors of its last poll."""
     last = max(reports, key=lambda report: report.ended_at, default=None)
-    errors = [error for outcome in last.outcomes for error in outcome.errors] if last else []
+    errors = last.errors if last else ()
     for state, kind in (
         ("no_credentials", CredentialsError),
         ("paused", AccountPaused),

@@ -151,7 +151,11 @@ def test_credentials_refused_for_half_a_day_are_critical(version: str, tmp_path:
     ids=["one lost try", "failing", "rare", "overdue"],
 )
 def test_a_query_that_fails(version: str, last: str, up_: str, following: str, firing: Firing, tmp_path: Path) -> None:
-    series = own("query_last_success_timestamp_seconds", last, account="main", query="q") | own("query_up", up_, account="main", query="q") | LOADED
+    series = (
+        own("query_last_success_timestamp_seconds", last, account="main", query="q")
+        | own("query_up", up_, account="main", query="q")
+        | LOADED
+    )
     series |= own("query_next_poll_timestamp_seconds", following, account="main", query="q")
     check_firing(version, tmp_path, series, firing, interval="5m", order=ORDER)
 
@@ -211,7 +215,11 @@ def test_days_settle_some_polls_after_a_start(version: str, tmp_path: Path) -> N
             own("api_errors_total", "0x30 stale", kind="vm", exported_kind="auth", account="main"),
             {"5m": [], "20m": ["LabelsShadowed instance=e:9985 severity=warning"], "50m": []},
         ),
-        (own("slice_ready", "1x30", account="main", days_ago="1") | own("query_up", "1x30", account="main", query="q"), {"20m": []}),
+        (
+            own("slice_ready", "1x30", account="main", days_ago="1")
+            | own("query_up", "1x30", account="main", query="q"),
+            {"20m": []},
+        ),
     ],
     ids=[
         "budget",

@@ -211,7 +211,9 @@ def test_a_rejected_configuration_keeps_the_time_of_the_accepted_one() -> None:
 
 def test_a_reload_keeps_starts_and_removes_series() -> None:
     telemetry = full_telemetry()
-    telemetry.set_targets(accounts=dict.fromkeys(("main", "second"), CALLS), queries=[("main", "headline"), ("second", "all")])
+    telemetry.set_targets(
+        accounts=dict.fromkeys(("main", "second"), CALLS), queries=[("main", "headline"), ("second", "all")]
+    )
     assert 'aliyun_vod_api_requests_total{account="main",action="Ask"} 1.0' in ours(telemetry)
     assert (
         'aliyun_vod_api_errors_total{account="second",action="Ask",code="Meter.ReadyTsError",kind="not_ready"} 0.0'

@@ -117,6 +117,17 @@ def test_the_state_of_an_account_is_that_of_its_last_poll(kind: type[UpstreamErr
     assert state_of() == "ok"
 
 
+def test_a_poll_whose_search_failed_shows_why() -> None:
+    failed = replace(report(EVERYTHING), outcomes=(), search_error=error("Forbidden.RAM"))
+    seen = observed(reports=[failed])
+
+    (view,) = views(seen, queries.Numbers(()))
+    (account,) = queries.accounts(seen, queries.Numbers(()))
+
+    assert view.failures == (Failure("Forbidden.RAM", "auth", 1, "said no", "ask", "R1"),)
+    assert account.state == "refused"
+
+
 def test_an_account_with_an_authentication_error_is_refused_until_it_is_paused() -> None:
     (view,) = queries.accounts(observed(reports=[report(EVERYTHING, error("Forbidden.RAM"))]), queries.Numbers(()))
 

@@ -144,7 +144,10 @@ PLANTED: dict[str, tuple[Planted, set[str]]] = {
         lambda evidence: replace(evidence, received=evidence.received * 1000),
         {"calls_are_bounded", "counted_under_its_code"},
     ),
-    "up all the same": (_after(_sub(r'^(aliyun_vod_query_up\{account="main",query="q"\}) .*$', r"\1 1")), {"query_state_is_right"}),
+    "up all the same": (
+        _after(_sub(r'^(aliyun_vod_query_up\{account="main",query="q"\}) .*$', r"\1 1")),
+        {"query_state_is_right"},
+    ),
     "a poll that counts as a success": (
         _after(
             lambda text: _sub(r'^(aliyun_vod_query_polls_total\{.*"failure"\}) .*$', r"\1 0")(
@@ -153,7 +156,10 @@ PLANTED: dict[str, tuple[Planted, set[str]]] = {
         ),
         {"query_state_is_right"},
     ),
-    "not up again": (_recovered(_sub(r'^(aliyun_vod_query_up\{account="main",query="q"\}) .*$', r"\1 0")), {"recovers"}),
+    "not up again": (
+        _recovered(_sub(r'^(aliyun_vod_query_up\{account="main",query="q"\}) .*$', r"\1 0")),
+        {"recovers"},
+    ),
     "a video not requested": (
         lambda evidence: replace(evidence, wanted=frozenset(list(evidence.wanted)[1:])),
         {"recovers"},

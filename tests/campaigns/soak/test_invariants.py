@@ -157,7 +157,12 @@ def test_rows_of_removed_days_do_not_count() -> None:
 
 
 def test_a_query_that_is_down_is_named() -> None:
-    assert down(Scrape(NOON, 'aliyun_vod_query_up{account="main",query="a"} 1.0\naliyun_vod_query_up{account="main",query="b"} 0.0\n')) == ["b"]
+    assert down(
+        Scrape(
+            NOON,
+            'aliyun_vod_query_up{account="main",query="a"} 1.0\naliyun_vod_query_up{account="main",query="b"} 0.0\n',
+        )
+    ) == ["b"]
 
 
 def settled() -> SliceData:
