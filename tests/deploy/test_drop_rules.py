@@ -343,6 +343,23 @@ def test_what_settles_within_half_an_hour_is_reported_together(version: str, tmp
     check_firing(version, tmp_path, series, {"20m": [], "50m": [alert]}, within="39m", order=ORDER, more="expected")
 
 
+def test_what_changes_on_the_day_is_no_other_alert(version: str, tmp_path: Path) -> None:
+    """A removed video changes the median and the sums of the others, a new title the name."""
+    labels = "peers, title, plays, expected, most"
+    series = slice_date(LONG_DAY) | media("gone", "1000x10 0x19 stale", "1000x29 stale")
+    series |= _merged(media(f"s{number}", f"{940 + 10 * number}x70", "1000x70") for number in range(7))
+    series |= media("m", "1000x10 200x60", "1000x70")
+    for title, shown in (("Old", "1x25 stale"), ("New", "_x25 1x50")):
+        series[name("media_info", {"media_id": "m", "title": title}, "e:9985")] = shown
+    of_m = f"{DROPPED.format('m')} peers=96 title=Old plays=200 expected=1000"
+    alerts = [of_m, f"{GONE.format('gone')} peers=96 plays=0 expected=1000"]
+    check_firing(version, tmp_path, series, {"60m": alerts}, within="49m", order=ORDER, more=labels)
+    series = slice_date(LONG_DAY) | media("gone", "1000x10 200x19 stale", "1000x29 stale")
+    series |= _merged(media(f"s{number}", f"1000x10 {200 + number}x60", "1000x70") for number in range(9))
+    alerts = [f"{ACCOUNT} plays=2036 expected=10000"]
+    check_firing(version, tmp_path, series, {"60m": alerts}, within="49m", order=ORDER, more=labels)
+
+
 def test_a_late_day_changes_nothing_until_it_settles(version: str, tmp_path: Path) -> None:
     series = slice_date(f"{MONDAY}x30 {MONDAY + DAY}x20") | steady(5) | media("m", "300x30 950x20", "1000x50")
     check_firing(version, tmp_path, series, {"5m": [DROPPED.format("m")], "30m": [DROPPED.format("m")], "35m": []})
