@@ -360,6 +360,20 @@ def test_what_changes_on_the_day_is_no_other_alert(version: str, tmp_path: Path)
     check_firing(version, tmp_path, series, {"60m": alerts}, within="49m", order=ORDER, more=labels)
 
 
+def test_records_of_the_day_before_that_a_stopped_prometheus_left_are_not_counted_again(
+    version: str, tmp_path: Path
+) -> None:
+    """It is stopped when the day moves on: nothing ends them, so they are read for five more minutes."""
+    series = slice_date() | steady(30)
+    for number in range(15):
+        series |= media(f"m{number}", "950x10 300x40", "1000x50")
+        for record, value in (("settled", 300), ("expected", 1000), ("dropped", 700), ("unexplained", 700)):
+            left = f'account="main", media_id="m{number}", date="{MONDAY - DAY}"'
+            series[f"aliyun_vod:media_plays:{record}{{{left}}}"] = f"_x7 {value}x2"
+    drops = [DROPPED.format(f"m{number}") for number in range(15)]
+    check_firing(version, tmp_path, series, {f"{minute}m": drops for minute in (13, 14, 17, 20)}, order=ORDER)
+
+
 def test_a_late_day_changes_nothing_until_it_settles(version: str, tmp_path: Path) -> None:
     series = slice_date(f"{MONDAY}x30 {MONDAY + DAY}x20") | steady(5) | media("m", "300x30 950x20", "1000x50")
     check_firing(version, tmp_path, series, {"5m": [DROPPED.format("m")], "30m": [DROPPED.format("m")], "35m": []})
