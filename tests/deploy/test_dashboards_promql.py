@@ -15,8 +15,8 @@ from deploy.grafana.builder.panels import per_bar
 from deploy.grafana.builder.promql import (
     EXPECTED_PLAYS,
     LOST,
-    PLAYS_OF_MOVED,
     PLAYS,
+    PLAYS_OF_MOVED,
     SUM_OF_PLAYS,
     View,
     named_slice,
