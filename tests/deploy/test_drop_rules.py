@@ -102,6 +102,11 @@ def test_a_loss_of_one_video_is_no_loss_of_its_small_account_too(version: str, t
     series = slice_date() | media("m", "1000x10 0x20 1000x20", "1000x50")
     for others in ({}, media("n", "900x50", "900x50"), media("n", "700x10 400x20 700x20", "700x50"), small):
         check_firing(version, tmp_path, series | others, {"10m": [], "16m": [GONE.format("m")], "35m": []})
+    series = slice_date() | media("m", "1000x10 200x20 1000x20", "1000x50")
+    held = media("n", "300x50", "300x50")
+    check_firing(version, tmp_path, series | held, {"10m": [], "16m": [DROPPED.format("m")], "35m": []})
+    # The whole account lost it, which is critical, as a smaller loss of it would be.
+    check_firing(version, tmp_path, series, {"10m": [], "16m": [DROPPED.format("m"), ACCOUNT], "35m": []})
 
 
 def test_a_small_account_that_loses_many_videos_is_an_alert_besides(version: str, tmp_path: Path) -> None:
