@@ -15,6 +15,7 @@ from deploy.grafana.builder.promql import (
     EXPECTED_PLAYS,
     LOST,
     PLAYS,
+    PLAYS_OF_MOVED,
     SUM_OF_PLAYS,
     View,
     named_slice,
@@ -127,6 +128,9 @@ def test_the_media_that_lost_and_gained_are_recorded_once_however_many_exporters
     answers(tmp_path, TWO_EXPORTERS, LOST, lost, "6m")
     answers(tmp_path, TWO_EXPORTERS, gained, {recorded(gained, "new"): 7, recorded(gained, "won"): 20}, "6m")
     answers(tmp_path, TWO_EXPORTERS, "sum(aliyun_vod:slice_plays:lost)", {"{}": 100}, "6m")
+    # Plays and what was lost or gained are the expected plays, which a new media has not.
+    answers(tmp_path, TWO_EXPORTERS, f"{PLAYS_OF_MOVED} - {gained} > 0", {media("won"): 10}, "6m")
+    answers(tmp_path, TWO_EXPORTERS, f"{PLAYS_OF_MOVED} + {LOST}", {media("m"): 100, media("n"): 80}, "6m")
 
 
 def test_a_day_on_which_nothing_is_lost_says_0_and_no_day_says_nothing(tmp_path: Path) -> None:

@@ -169,6 +169,18 @@ def test_a_day_that_is_late_fires_from_the_afternoon_on_and_mutes_nothing(versio
     check_firing(version, tmp_path, series, {"6h55m": [], "7h15m": late, "10h30m": []}, interval="5m", order=ORDER)
 
 
+def test_a_reload_while_a_day_is_late_ends_no_alert(version: str, tmp_path: Path) -> None:
+    """At 17:00, and again at midnight, when the day becomes the one before yesterday; it settles at 05:00."""
+    series = own("slice_settled", "0x94 0x193 0x100", **FILTERS, days_ago="1")
+    series |= own("slice_settled", "1x191 0x59 1x200", **FILTERS, days_ago="2")
+    loaded = f"0x107 {9 * 3600}x83 {16 * 3600}x200"
+    series |= own("exporter_config_last_reload_success_timestamp_seconds", loaded)
+    late = ["DayNotSettled account=main severity=warning"]
+    firing: Firing = {f"{hour}h": late for hour in range(8, 21)}
+    firing = {"6h55m": [], **firing, "21h30m": []}
+    check_firing(version, tmp_path, series, firing, interval="5m", order=ORDER)
+
+
 def test_days_settle_some_polls_after_a_start(version: str, tmp_path: Path) -> None:
     filters = {"account": "main", "terminal_type": "all", "os": "all", "region": "all"}
     series = own("slice_settled", "0x170", **filters, days_ago="1")

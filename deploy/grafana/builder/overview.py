@@ -14,7 +14,6 @@ from deploy.grafana.builder.panels import LOSS, NONE_IS_GOOD, OF_ALL, SOURCE, Ab
 from deploy.grafana.builder.promql import (
     CHOSEN,
     DIMENSIONS,
-    EXPECTED_OF_MOVED,
     EXPECTED_PLAYS,
     GAINED,
     LOST,
@@ -224,7 +223,7 @@ def _losers() -> table.Panel:
         _NO_MEDIA_DAY,
     )
     of_all = f"{_LOST} / on (account) group_left () sum by (account) ({_CHOSEN.recorded(SUM_OF_LOST)})"
-    expected = _CHOSEN.recorded(EXPECTED_OF_MOVED)
+    expected = f"({_CHOSEN.recorded(PLAYS_OF_MOVED)} + {_LOST})"
     return table_of(
         about,
         (
@@ -327,7 +326,7 @@ def _winners() -> table.Panel:
         (
             rows(titled(_GAINED, _TITLES)),
             rows(f"max by (media_id) ({_beside(PLAYS_OF_MOVED, _GAINED)})"),
-            rows(f"max by (media_id) ({_beside(EXPECTED_OF_MOVED, _GAINED)})"),
+            rows(f"max by (media_id) ({_CHOSEN.recorded(PLAYS_OF_MOVED)} - {_GAINED} > 0)"),
         ),
         Joined(by=("media_id",), sort_by="Value #A"),
         (

@@ -30,7 +30,6 @@ SUM_OF_DAY: Final = "aliyun_vod:slice_plays:of_day"
 LOST: Final = "aliyun_vod:media_plays:lost"
 GAINED: Final = "aliyun_vod:media_plays:gained"
 PLAYS_OF_MOVED: Final = "aliyun_vod:media_plays:moved"
-EXPECTED_OF_MOVED: Final = "aliyun_vod:media_expected_plays:moved"
 TITLES_OF_MOVED: Final = "aliyun_vod:media_title:moved"
 RULES_ARE_LOADED: Final = "aliyun_vod:plays:threshold"
 
