@@ -179,6 +179,9 @@ def test_a_reload_while_a_day_is_late_ends_no_alert(version: str, tmp_path: Path
     firing: Firing = {f"{hour}h": late for hour in range(8, 21)}
     firing = {"6h55m": [], **firing, "21h30m": []}
     check_firing(version, tmp_path, series, firing, interval="5m", order=ORDER)
+    # An account that the first reload adds has its two hours.
+    series |= own("slice_settled", "_x108 0x19 1x64 0x193", **(FILTERS | {"account": "new"}), days_ago="1")
+    check_firing(version, tmp_path, series, firing, interval="5m", order=ORDER)
 
 
 def test_days_settle_some_polls_after_a_start(version: str, tmp_path: Path) -> None:

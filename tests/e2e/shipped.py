@@ -21,16 +21,14 @@ def read(file: Path) -> Any:
 def prometheus_of(target: str, alertmanager: str, *, folder: Path, interval: int = 1) -> str:
     """Prometheus' configuration, evaluating every `interval` seconds; the rules are copied to `folder`.
 
-    `keep_firing_for` and the half hour for which drops wait for slices that are behind are shortened.
+    `keep_firing_for` is shortened.
     """
     configuration = read(PROMETHEUS)
     configuration["global"] = {"scrape_interval": f"{2 * interval}s", "evaluation_interval": f"{interval}s"}
     for file in RULES.glob("*.yml"):
         rules = read(file)
-        for rule in (rule for group in rules["groups"] for rule in group["rules"]):
-            rule["expr"] = rule["expr"].replace("offset 30m", "offset 1s")
-            if "keep_firing_for" in rule:
-                rule["keep_firing_for"] = "6s"
+        for rule in (rule for group in rules["groups"] for rule in group["rules"] if "keep_firing_for" in rule):
+            rule["keep_firing_for"] = "6s"
         (folder / file.name).write_text(yaml.safe_dump(rules, allow_unicode=True), encoding="utf-8")
     configuration["rule_files"] = [str(folder / file.name) for file in RULES.glob("*.yml")]
     (scraped,) = configuration["scrape_configs"]
