@@ -20,7 +20,6 @@ MONDAY: Final = 1795363200 - 28800
 DAY: Final = 86400
 ALL: Final = {"terminal_type": "all", "os": "all", "region": "all"}
 DATES: Final = f"{MONDAY}x10 {MONDAY + DAY}x20 {MONDAY + 2 * DAY}x20"
-LONG_DAY: Final = f"{MONDAY}x10 {MONDAY + DAY}x60"
 DROPPED: Final = "MediaPlaysDropped account=main media_id={} severity=warning"
 GONE: Final = "MediaPlaysGone account=main media_id={} severity=critical"
 ACCOUNT: Final = "AccountPlaysDropped account=main severity=critical"
@@ -308,22 +307,6 @@ def test_a_breakdown_that_does_not_settle_neither_fires_nor_inhibits(version: st
     share = "AccountShareDropped account=main terminal_type=all os=iOS region=all severity=critical"
     check_firing(
         version, tmp_path, series, {"10m": [share], "14m": [DROPPED.format("m")], "30m": [DROPPED.format("m")]}
-    )
-
-
-def test_what_changes_on_the_day_is_no_other_alert(version: str, tmp_path: Path) -> None:
-    """A removed video changes the median of the others, a later breakdown adds a label, a new title is another name."""
-    labels = "peers, title, plays, expected, most"
-    series = slice_date(LONG_DAY) | media("gone", "1000x10 0x19 stale", "1000x29 stale")
-    series |= _merged(media(f"s{number}", f"{940 + 10 * number}x70", "1000x70") for number in range(7))
-    series |= media("m", "1000x10 200x60", "1000x70")
-    series |= slice_date(f"{MONDAY}x25 {MONDAY + DAY}x40", os="iOS") | media("m", "800x25 100x40", "800x70", os="iOS")
-    for title, shown in (("Old", "1x25 stale"), ("New", "_x25 1x50")):
-        series[name("media_info", {"media_id": "m", "title": title}, "e:9985")] = shown
-    of_m = f"{DROPPED.format('m')} peers=96 title=Old plays=200 expected=1000"
-    alerts = [of_m, f"{GONE.format('gone')} peers=96 plays=0 expected=1000"]
-    check_firing(
-        version, tmp_path, series, {"60m": alerts}, within="49m", order=ORDER, more=labels, only="AliyunVodMediaPlays.+"
     )
 
 

@@ -127,6 +127,7 @@ class ActionRun:
         """Everything runs once, beside each other."""
 
         async def catalogue() -> None:
+            await parts.daemon.discovery.with_media(parts.daemon.queries[1])  # the first search, which its poll awaits
             await parts.daemon.discovery.refresh_search(parts.daemon.queries[1])
             await parts.daemon.discovery.refresh_metadata("main")
 
