@@ -121,7 +121,7 @@ class Accounts:
             account.separate_limits.needed = needed.get(name, 0)
 
     def report_limits(self) -> None:
-        """Report how many calls each account has left today; call it when a day has begun."""
+        """Report the rate and the calls left of each account where they have changed; call it when a day has begun."""
         for account in self._in_use.values():
             account.limits.report()
 

@@ -188,6 +188,17 @@ async def test_removed_parts_lose_their_series_and_the_others_continue(tmp_path:
         await daemon.polled("p")
 
 
+async def test_a_query_that_moves_to_another_account_takes_its_series_there(tmp_path: Path) -> None:
+    accounts = account() + account("other")
+    async with served(tmp_path, accounts, query() + query("p", "[2]", of="other")) as daemon:
+        await daemon.polled("p")
+        await daemon.reloaded(accounts, query() + query("p", "[2]"))
+        await daemon.polled("p")
+
+        assert not await daemon.series('account="other",query="p"')
+        assert len(await daemon.series('next_poll_timestamp_seconds{account="main",query="p"}')) == 1
+
+
 async def test_a_query_that_needs_more_is_polled_now_for_the_missing_data_only(tmp_path: Path) -> None:
     async with served(tmp_path, account(), query()) as daemon:
         await daemon.polled("q")

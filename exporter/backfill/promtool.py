@@ -33,7 +33,7 @@ def check_directory(directory: Path) -> None:
     """Make the directory if it is not there. Raises FlagError when nothing can be written to it."""
     with contextlib.suppress(OSError):
         directory.mkdir(exist_ok=True)
-    # Not `is_dir`, which raises where the directory above may not be entered.
+    # `is_dir` raises where the directory above may not be entered, before Python 3.14.
     if not os.path.isdir(directory) or not os.access(directory, os.W_OK | os.X_OK):  # noqa: PTH112
         raise FlagError(f"--blocks={directory} is not a directory that can be written to")
 

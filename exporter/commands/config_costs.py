@@ -111,6 +111,7 @@ def aligned(lines: Sequence[tuple[str, ...]]) -> str:
 
 def _width(text: str) -> int:
     """The columns of a text in a terminal: a Chinese character has two."""
+    # Not rich's `cell_len`: this command does not import rich (`optional_imports`).
     return sum(2 if east_asian_width(character) in "WF" else 1 for character in text)
 
 

@@ -96,5 +96,5 @@ def media(parser: Parser) -> None:
         type=flag_values.media_number,
         default=120,
         metavar="N",
-        help="number of media in the simulated account, at most 10000000",
+        help=f"number of media in the simulated account, at most {flag_values.MOST_MEDIA}",
     )

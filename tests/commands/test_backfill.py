@@ -354,7 +354,12 @@ async def test_an_existing_file_is_not_overwritten_without_the_flag(tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("output", "message"),
-    [(".", "is not a file"), ("nowhere/out.txt", "nowhere is not a directory that can be written")],
+    [
+        (".", "is not a file"),
+        ("nowhere/out.txt", "nowhere is not a directory that can be written"),
+        # As below the home of another user (EACCES), which a test that runs as root may enter.
+        (f"{'a' * 300}/out.txt", "a is not a directory that can be written"),
+    ],
 )
 async def test_an_unwritable_output_is_reported_before_any_request(tmp_path: Path, output: str, message: str) -> None:
     async with command(tmp_path) as (simulator, _):
