@@ -1,4 +1,4 @@
-"""The configurations of deploy/ with the paths and intervals of a test; of their rules only times are changed."""
+"""The configurations of deploy/ with the paths and intervals of a test; their rules are unchanged."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read(file: Path) -> Any:
 def prometheus_of(target: str, alertmanager: str, *, folder: Path, interval: int = 1) -> str:
     """Prometheus' configuration, evaluating every `interval` seconds; the rules are copied to `folder`.
 
-    `keep_firing_for` is shortened.
+    Their expressions and `for` are unchanged; `keep_firing_for` is shortened.
     """
     configuration = read(PROMETHEUS)
     configuration["global"] = {"scrape_interval": f"{2 * interval}s", "evaluation_interval": f"{interval}s"}
