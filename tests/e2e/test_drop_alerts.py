@@ -30,11 +30,11 @@ KEYS = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "simulator", "ALIBABA_CLOUD_ACCESS_KEY_SE
 LISTEN = "--web.listen-address=127.0.0.1:0"
 MINUTE = 60
 # As many as a large account has: DROP_ALERTS_MEDIA=5000.
-MEDIA = int(os.environ.get("DROP_ALERTS_MEDIA", "400"))
+MEDIA = int(os.environ.get("DROP_ALERTS_MEDIA", "200"))
 # Messages in a fortnight in which nothing is broken, at most.
 QUIET = MEDIA // 2500
-# Rules read ten minutes of every series: of thousands of media that takes longer than a second.
-INTERVAL = max(1, MEDIA // 500)
+# Rules read ten minutes of every series: each second, that would keep a processor busy, of thousands of media several.
+INTERVAL = max(2, MEDIA // 500)
 DAYS = 14
 CONFIGURATION = """
 accounts: [{{name: main, endpoint: {endpoint}, limits: {{requests_per_second: 500}}}}]
