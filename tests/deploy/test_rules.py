@@ -130,6 +130,19 @@ def test_the_link_of_an_alert_is_a_dashboard_with_these_variables(rule: dict[str
     assert set_ == variables.get(uid.removeprefix("aliyun-vod-"), set())
 
 
+def test_an_alert_about_one_day_names_it() -> None:
+    """Those that compare weeks, or viewers of the last settled day by its age, have no such label."""
+    of_a_day = {rule["alert"] for rule in DROPS if "alert" in rule} - {
+        "AliyunVodAccountPlaysSinking",
+        "AliyunVodMediaViewersDropped",
+        "AliyunVodMediaWatchTimeDropped",
+    }
+    for rule in DROPS:
+        for text in ("summary", "summary_zh"):
+            named = "(toTime $labels.date).Format" in rule.get("annotations", {}).get(text, "")
+            assert named == (rule.get("alert") in of_a_day), (rule, text)
+
+
 def test_messages_have_what_they_sort_and_count_by() -> None:
     """In annotations: another value of a label would be another alert."""
     values = {rule["alert"]: rule["annotations"] for rule in DROPS if "alert" in rule}
