@@ -14,7 +14,7 @@ from tests.campaigns.faults.cases import Moment
 from tests.campaigns.faults.oracle import ZEROS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tests.campaigns.faults.evidence import ActionEvidence
     from tests.campaigns.faults.scrapes import Sample, Scrape
@@ -130,7 +130,7 @@ def player_numbers_are_of_their_bucket(evidence: ActionEvidence) -> Iterator[str
     newest = 0.0
     for scrape in (evidence.before, evidence.after, evidence.recovered):
         start = scrape.one("aliyun_vod_player_bucket_timestamp_seconds")
-        shown = [sample for sample in scrape.samples if sample.name in PLAYER_FIELDS]
+        shown = [sample for name in PLAYER_FIELDS for sample in scrape.by_name.get(name, ())]
         yield None if start is not None or not shown else "numbers of no bucket"
         if start is None:
             continue
@@ -268,8 +268,8 @@ INVARIANTS: Final = (
 )
 
 
-def _named(scrape: Scrape, name: str) -> list[Sample]:
-    return [sample for sample in scrape.samples if sample.name == name]
+def _named(scrape: Scrape, name: str) -> Sequence[Sample]:
+    return scrape.by_name.get(name, ())
 
 
 def _both(evidence: ActionEvidence) -> tuple[Scrape, Scrape]:

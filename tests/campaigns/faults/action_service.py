@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
@@ -39,6 +39,12 @@ _VARIANTS: Final = Variants(not_found="never")
 _ZONED: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
+# Thousands of responses have the same buckets.
+@cache
+def _start(timestamp: str) -> int | None:
+    return int(datetime.fromisoformat(timestamp).timestamp()) if _ZONED.fullmatch(timestamp) else None
+
+
 @dataclass
 class ReturnedByActions(Returned):
     """`player`: every number of a bucket, by its start and metric."""
@@ -51,9 +57,9 @@ class ReturnedByActions(Returned):
             super().record(call, payload)
         elif call.action == PLAYER:
             for row in payload.get("DataList") or ():
-                if not isinstance(row, dict) or not _ZONED.fullmatch(str(row.get("TimeStamp"))):
+                start = _start(str(row.get("TimeStamp"))) if isinstance(row, dict) else None
+                if start is None:
                     continue
-                start = int(datetime.fromisoformat(row["TimeStamp"]).timestamp())
                 for metric, (name, units) in PLAYER_FIELDS.items():
                     value = number(row.get(name))
                     if value is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -33,12 +33,14 @@ class Scrape:
     at: float
     text: str
     samples: tuple[Sample, ...] = field(init=False)
+    by_name: Mapping[str, Sequence[Sample]] = field(init=False)
     mistakes: tuple[str, ...] = field(init=False)
     plays: Mapping[RowKey, Numbers] = field(init=False)
 
     def __post_init__(self) -> None:
         """Read the text."""
         samples, mistakes, seen = list[Sample](), list[str](), set[str]()
+        by_name: dict[str, list[Sample]] = {}
         for line in self.text.splitlines():
             if line.startswith("#"):
                 continue
@@ -51,9 +53,11 @@ class Scrape:
                 mistakes.append(f"twice: {series}")
             seen.add(series)
             samples.append(sample)
+            by_name.setdefault(sample.name, []).append(sample)
         if not self.text.endswith("\n"):
             mistakes.append("no end of line at the end")
         object.__setattr__(self, "samples", tuple(samples))
+        object.__setattr__(self, "by_name", by_name)
         object.__setattr__(self, "mistakes", tuple(mistakes))
         object.__setattr__(self, "plays", self._plays())
 
@@ -61,8 +65,8 @@ class Scrape:
         """Values of a metric by its other labels' values."""
         return {
             tuple(value for label, value in sample.labels.items() if label not in labels): sample.value
-            for sample in self.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
+            for sample in self.by_name.get(name, ())
+            if labels.items() <= sample.labels.items()
         }
 
     def one(self, name: str, **labels: str) -> float | None:
@@ -77,24 +81,24 @@ class Scrape:
     def _plays(self) -> dict[RowKey, Numbers]:
         found: dict[RowKey, Numbers] = {}
         dates: dict[str, str] = {}
-        for sample in self.samples:
-            if sample.name in FIELDS:
+        for name in FIELDS:
+            for sample in self.by_name.get(name, ()):
                 ago = sample.labels["days_ago"]
                 if ago not in dates:
                     dates[ago] = self.date(ago)
-                found.setdefault((dates[ago], sample.labels["media_id"]), {})[sample.name] = sample.value
+                found.setdefault((dates[ago], sample.labels["media_id"]), {})[name] = sample.value
         return found
 
     def total(self, name: str) -> float:
         """The sum over all series of a counter."""
-        return math.fsum(sample.value for sample in self.samples if sample.name == name)
+        return math.fsum(sample.value for sample in self.by_name.get(name, ()))
 
     def errors(self) -> dict[tuple[str, str], float]:
         """Failed attempts by code and kind."""
         return {
             (sample.labels["code"], sample.labels["kind"]): sample.value
-            for sample in self.samples
-            if sample.name == "aliyun_vod_api_errors_total" and sample.value
+            for sample in self.by_name.get("aliyun_vod_api_errors_total", ())
+            if sample.value
         }
 
 

@@ -310,7 +310,7 @@ def _listed(media: int, day: date_, order: Order | None, now: float) -> tuple[Pa
     key = media, day, order, progress(day, now)
     if key not in _LISTS:
         counts = _catalogue(media).result_set(day, order=order, now=now)
-        _LISTS[key] = tuple(row for one in counts if (row := _row(media, one.media.media_id, day, now)))
+        _LISTS[key] = tuple(to_json_row(one.row()) for one in counts)
     return _LISTS[key]
 
 

@@ -62,10 +62,10 @@ def scraped(scrape: Scrape, returned: Returned, final: FinalNumbers) -> Findings
         _selection(labels, today) for labels, value in _samples(scrape, "aliyun_vod_slice_settled") if value == 1
     }
     published: dict[tuple[Selection, str], dict[str, float]] = {}
-    for sample in scrape.samples:
-        if sample.name in FIELDS:
+    for name in FIELDS:
+        for sample in scrape.by_name.get(name, ()):
             place = _selection(sample.labels, today), sample.labels["media_id"]
-            published.setdefault(place, {})[sample.name] = sample.value
+            published.setdefault(place, {})[name] = sample.value
     for (selection, media_id), numbers in published.items():
         row = frozenset(numbers.items())
         found.checked += 1
@@ -82,7 +82,7 @@ def down(scrape: Scrape) -> list[str]:
 
 
 def _samples(scrape: Scrape, name: str) -> Iterable[tuple[Labels, float]]:
-    return ((sample.labels, sample.value) for sample in scrape.samples if sample.name == name)
+    return ((sample.labels, sample.value) for sample in scrape.by_name.get(name, ()))
 
 
 def _selection(labels: Mapping[str, str], today: date) -> Selection:
