@@ -219,13 +219,6 @@ async def test_plays_that_end_on_one_terminal_alert_however_the_service_answers(
 
 
 _HOUR: Final = 2
-# Thresholds are evaluated first: they are not five minutes old, for which Prometheus takes a value.
-_check_every_half_hour = partial(
-    check_firing,
-    rules=_RULES,
-    interval="30m",
-    order=[f"aliyun-vod-player{of}" for of in ("-thresholds", "-buckets", "")],
-)
 _WEEK: Final = 7 * 24 * _HOUR
 
 
@@ -247,6 +240,14 @@ def _by_the_hour(hours: Sequence[float]) -> list[str]:
     return [f"{each * 3_600:.0f}x{_HOUR - 1}" for each in hours]
 
 
+# Thresholds are evaluated first: Prometheus takes no value that is five minutes old.
+_check_hours = partial(
+    check_firing,
+    rules=_RULES,
+    interval="30m",
+    order=[f"aliyun-vod-player{of}" for of in ("-thresholds", "-buckets", "")],
+)
+
 _NIGHT: Final = (1, 2, 3, 4, 5, 5.5)
 
 
@@ -260,9 +261,9 @@ _NIGHT: Final = (1, 2, 3, 4, 5, 5.5)
     ],
 )
 def test_nights_without_plays_are_not_late(given: dict[str, str], at: int, firing: list[str], tmp_path: Path) -> None:
-    _check_every_half_hour("2", tmp_path, given, {f"{at}h": firing})
+    _check_hours("2", tmp_path, given, {f"{at}h": firing})
 
 
 def test_a_service_that_is_always_six_hours_late_stays_late(tmp_path: Path) -> None:
     given = {f"aliyun_vod_player_data_lag_seconds{{{_TARGET}}}": f"21600x{2 * _WEEK}"}
-    _check_every_half_hour("2", tmp_path, given, {"1h": [_LATE], "192h": [_LATE], "240h": [_LATE]})
+    _check_hours("2", tmp_path, given, {"1h": [_LATE], "192h": [_LATE], "240h": [_LATE]})

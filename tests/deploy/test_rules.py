@@ -88,7 +88,7 @@ def test_every_alert_of_the_contract_exists() -> None:
 
 
 def test_every_alert_is_tested_firing_and_not_firing() -> None:
-    """The tests give all alerts that fire at a time, so every other one is tested not to."""
+    """The tests give all alerts of their groups that fire at a time, so every other one is tested not to."""
     tests = "".join(
         (Path(__file__).parent / f"test_{what}_rules.py").read_text("utf-8") for what in ("drop", "exporter", "player")
     )
