@@ -27,7 +27,7 @@ from tests.campaigns.faults.case_context import Mark, listed_rows
 from tests.campaigns.faults.case_queries import FEW_MEDIA, NOON, SECRET
 from tests.campaigns.faults.cases import Moment
 from tests.campaigns.faults.evidence import ActionEvidence
-from tests.campaigns.faults.leak_watch import Watch, memory_measured, watched
+from tests.campaigns.faults.leak_watch import Watch, memory_measured, only_new_objects_collected, watched
 from tests.campaigns.faults.loop import SkippingLoop
 from tests.campaigns.faults.moments import MIDNIGHT, memory
 from tests.campaigns.faults.oracle import ZEROS
@@ -304,10 +304,14 @@ def run_cases(cases: Iterable[ActionCase], check: Callable[[ActionEvidence], Non
         for case in cases:
             exporters.extend(await _run(case, check, silent))
 
-    with asyncio.Runner(loop_factory=lambda: SkippingLoop(lambda: any(service.silent for service in silent))) as runner:
-        runner.run(all_of_them())
-    gc.collect()
-    return sum(exporter() is not None for exporter in exporters)
+    def loop() -> SkippingLoop:
+        return SkippingLoop(lambda: any(service.silent for service in silent))
+
+    with only_new_objects_collected():
+        with asyncio.Runner(loop_factory=loop) as runner:
+            runner.run(all_of_them())
+        gc.collect()
+        return sum(exporter() is not None for exporter in exporters)
 
 
 async def _run(

@@ -34,6 +34,8 @@ PLAYER_FIELDS: Final = {
     "aliyun_vod_player_first_frame_seconds": ("FirstFrame", 1_000),
     "aliyun_vod_player_stutter_play_ratio": ("StuckCountRate", 1),
 }
+# Seconds in which a response stays the same: waits are random, but hundreds of cases request it in the same minute.
+_STEP: Final = 60
 # That a video does not exist is said in the list that is there for it.
 _VARIANTS: Final = Variants(not_found="never")
 _ZONED: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
@@ -78,7 +80,8 @@ class ActionService(Service):
         """The correct response to a request."""
         if not call.action:
             return super().answer(call, head)
-        return {"RequestId": request_id(), **_answer(self._media, call.action, call.query, self._clock())}
+        now = self._clock() // _STEP * _STEP
+        return {"RequestId": request_id(), **_answer(self._media, call.action, call.query, now)}
 
 
 @lru_cache(maxsize=1)
@@ -87,7 +90,6 @@ def _actions(media: int) -> Mapping[str, SimulatedAction]:
     return actions_of(dataset, MediaLibrary(dataset.media))
 
 
-# Hundreds of cases request the same at the same time.
 @lru_cache(maxsize=500)
 def _answer(media: int, action: str, query: str, now: float) -> Payload:
     return _actions(media)[action].respond(dict(parse_qsl(query)), now, _VARIANTS)

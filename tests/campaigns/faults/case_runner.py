@@ -12,7 +12,7 @@ from tests.campaigns.faults.case_context import CaseRun, Passed
 from tests.campaigns.faults.case_queries import NOON, SECRET, media_count
 from tests.campaigns.faults.cases import Case, Moment, Selection
 from tests.campaigns.faults.evidence import Evidence
-from tests.campaigns.faults.leak_watch import Watch, memory_measured, watched
+from tests.campaigns.faults.leak_watch import Watch, memory_measured, only_new_objects_collected, watched
 from tests.campaigns.faults.loop import SkippingLoop
 from tests.campaigns.faults.moments import while_polling, while_shutting_down
 from tests.campaigns.faults.reloading import serving, while_reloading
@@ -34,13 +34,14 @@ def run_cases(cases: Iterable[Case], check: Callable[[Evidence], None]) -> int:
     given = list(cases)
     silent: list[Service] = []
     exporters: list[weakref.ref[Daemon]] = []
-    with (
-        certificates.trusting(),
-        asyncio.Runner(loop_factory=lambda: SkippingLoop(lambda: any(service.silent for service in silent))) as runner,
-    ):
-        runner.run(_all(given, check, silent, exporters))
-    gc.collect()
-    return sum(exporter() is not None for exporter in exporters)
+    with only_new_objects_collected():
+        with (
+            certificates.trusting(),
+            asyncio.Runner(loop_factory=lambda: SkippingLoop(lambda: any(each.silent for each in silent))) as runner,
+        ):
+            runner.run(_all(given, check, silent, exporters))
+        gc.collect()
+        return sum(exporter() is not None for exporter in exporters)
 
 
 async def _all(

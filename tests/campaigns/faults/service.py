@@ -10,9 +10,12 @@ import socket
 import ssl
 from datetime import datetime
 from functools import lru_cache
+from random import getrandbits
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import parse_qsl, urlsplit
-from uuid import uuid4
+from uuid import UUID
+
+import msgspec
 
 from exporter.core.model import Measure
 from exporter.simulator.actions import PLAY_DATA, to_json_row
@@ -257,7 +260,7 @@ class Service:
                     self.returned.record(call, returned)
                     self.good += 1
                 return not writer.is_closing()
-        await exchange.send("200 OK", {"Content-Type": "application/json"}, to_json(payload))
+        await exchange.send("200 OK", {"Content-Type": "application/json"}, msgspec.json.encode(payload))
         self.returned.record(call, payload)
         self.good += 1
         return True
@@ -295,7 +298,7 @@ class Service:
 
 def request_id() -> str:
     """A unique request ID, as the service assigns."""
-    return str(uuid4())
+    return str(UUID(int=getrandbits(128), version=4))
 
 
 def _day(date: str) -> date_:
