@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := $(VENV)/uv/bin/uv
+PARALLEL := --numprocesses=auto --dist=worksteal
+FAST     := -m 'not slow' $(PARALLEL)
 # Without cached bytecode every worker of the tests, and each process that a test starts, would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 # Files of the tests are UTF-8 in any locale; tests of other encodings set them.
@@ -18,17 +20,17 @@ demo: $(VENV)/.runtime ## run simulator and exporter on loopback
 	$(BIN)/python -m exporter demo $(ARGS)
 
 test: $(VENV)/.test ## the fast tests, nine of ten; or those of ARGS
-	$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),-m 'not slow' --numprocesses=auto --dist=worksteal)
+	$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),$(FAST))
 
 test-all: $(VENV)/.dev $(VENV)/.kubetools $(VENV)/.oldest-pip $(VENV)/.prometheus3 ## every test; with REQUIRE_TOOLS=1 a missing tool is a failure
-	$(BIN)/python -m pytest -m 'not slow' --numprocesses=auto --dist=worksteal
-	$(BIN)/python -m pytest -m slow --numprocesses=auto --dist=worksteal
+	$(BIN)/python -m pytest $(FAST)
+	$(BIN)/python -m pytest -m slow $(PARALLEL)
 
 # From Python 3.12 on lines are counted at hardly any cost; before it, that doubles the time. The fast tests execute all but
 # a hundredth of them.
 coverage: $(VENV)/.test ## the fast tests, and the lines that none of them executes
 	COVERAGE_CORE=$$($(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")') \
-	$(BIN)/python -m pytest -m 'not slow' --numprocesses=auto --dist=worksteal --cov=exporter $(ARGS)
+	$(BIN)/python -m pytest $(FAST) --cov=exporter $(ARGS)
 
 lint: $(VENV)/.dev ## ruff, mypy strict, import-linter, zizmor
 	$(BIN)/ruff check .

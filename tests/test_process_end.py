@@ -28,9 +28,8 @@ _INHERIT = {
     "SIGINT ignored": "signal.signal(signal.SIGINT, signal.SIG_IGN)",
     "all blocked": "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})",
 }
-# In short pieces: of a signal that comes immediately before a system call, Python learns only after the call.
-_WAIT = "while True: time.sleep(0.05)"
-# A one-shot command that is interrupted in an event loop or outside, and cleans up for a while.
+# A one-shot command that is interrupted in an event loop or outside, and cleans up for a while. Outside it waits in
+# short pieces: of a signal that comes immediately before a system call, Python learns only after the call.
 _COMMAND = """
 import signal
 INHERITED
@@ -51,7 +50,8 @@ async def in_a_loop():
 def outside():
     try:
         print("waiting", flush=True)
-        WAIT
+        while True:
+            time.sleep(0.05)
     finally:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             os.kill(os.getpid(), number)
@@ -78,7 +78,7 @@ def test_a_daemon_that_ends_while_a_password_is_checked_has_its_exit_status(stat
 def test_a_one_shot_command_cleans_up_whatever_it_inherited(inherited: str, number: signal.Signals, where: str) -> None:
     ignored = number is signal.SIGINT and inherited == "SIGINT ignored"
     with subprocess.Popen(
-        [sys.executable, "-c", _COMMAND.replace("INHERITED", _INHERIT[inherited]).replace("WAIT", _WAIT), where],
+        [sys.executable, "-c", _COMMAND.replace("INHERITED", _INHERIT[inherited]), where],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -98,7 +98,7 @@ def test_a_daemon_that_was_started_with_signals_blocked_receives_them(number: in
     program = (
         f"import signal; {_INHERIT['all blocked']}; from exporter.signals import PROCESS;"
         " PROCESS.install(daemon=True, reloads=True); import time; print('up', flush=True)\n"
-        f"{_WAIT}"
+        "while True: time.sleep(0.05)"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
