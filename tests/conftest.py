@@ -18,7 +18,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
-from tests.environment import forget_foreign_variables
+from tests.environment import forget_foreign_variables, forget_localhost
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -43,6 +43,7 @@ for _number, _default in (
 
 
 forget_foreign_variables()
+forget_localhost()
 
 # First minutes of waiting with hardly any CPU, then tests that share an image: together, one worker builds it once.
 FIRST: Final = ("tests/e2e/test_drop_alerts.py", "tests/deploy/test_compose_up.py", "tests/deploy/test_image.py")

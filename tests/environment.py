@@ -1,10 +1,11 @@
-"""The environment variables of the tests, without those that are set for other programs."""
+"""The environment of the tests: without what is set for other programs and names that not every machine has."""
 
 from __future__ import annotations
 
 import os
 import re
-from typing import Final
+import socket
+from typing import Any, Final
 
 # For what has to reach a network, such as the build of an image.
 STARTED_WITH: Final = dict(os.environ)
@@ -21,3 +22,17 @@ def forget_foreign_variables() -> None:
     """Remove them from this process and those that it starts: with them, the tests would test the machine."""
     for name in filter(_FOREIGN.fullmatch, STARTED_WITH):
         os.environ.pop(name, None)
+
+
+_look_up: Final = socket.getaddrinfo
+
+
+def _without_localhost(host: Any, *arguments: Any, **options: Any) -> Any:
+    if host == "localhost":
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    return _look_up(host, *arguments, **options)
+
+
+def forget_localhost() -> None:
+    """Resolve names as on a machine without /etc/hosts, such as a new chroot: tests are for every machine."""
+    socket.getaddrinfo = _without_localhost

@@ -8,7 +8,7 @@ import socket
 import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -25,7 +25,7 @@ from exporter.vod.transport import CHUNK_BYTES, PooledTransport
 from tests.vod.servers import conversation_server
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from tests.vod.servers import Conversation
 
@@ -61,6 +61,11 @@ async def serving(answer: bytes) -> AsyncIterator[tuple[Server, str]]:
         yield server, f"https://127.0.0.1:{port}/"
 
 
+def this_machine(_: str, port: int, **options: Any) -> Sequence[tuple[Any, ...]]:
+    """Resolve every name to loopback: even localhost is unknown to a machine without /etc/hosts."""
+    return socket.getaddrinfo("127.0.0.1", port, **options)
+
+
 class TransportToAnyHost(httpx.AsyncBaseTransport):
     """Connections to the host of the first request, whose port is not known in advance."""
 
@@ -71,7 +76,7 @@ class TransportToAnyHost(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if self._connections is None:
             url = request.url
-            route = Route(url.scheme, url.host, url.port or 0, None, self._context, Resolver())
+            route = Route(url.scheme, url.host, url.port or 0, None, self._context, Resolver(this_machine))
             self._connections = PooledTransport(route)
         return await self._connections.handle_async_request(request)
 
@@ -165,7 +170,7 @@ async def test_what_cannot_be_sent_is_not_sent(connections: TransportToAnyHost, 
 async def conversation_url(conversation: Conversation) -> AsyncIterator[str]:
     """A server whose connections run this conversation, without TLS; the URL contains a host name."""
     async with conversation_server(conversation) as port:
-        yield f"http://localhost:{port}/"
+        yield f"http://vod.example:{port}/"
 
 
 async def test_the_body_is_sent(connections: TransportToAnyHost) -> None:

@@ -142,7 +142,8 @@ def test_without_ipv6_an_ipv6_address_is_a_clear_error(monkeypatch: pytest.Monke
         bound(["[::1]:0"]).__enter__()
 
 
-def test_a_port_in_use_for_one_address_family_is_a_clear_error() -> None:
+def test_a_port_in_use_for_one_address_family_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    both_families(monkeypatch)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         for address in (f":{port}", f"[::]:{port}", f"localhost:{port}"):

@@ -119,7 +119,7 @@ def run(folder: Path, *, tls: bool, seconds: float, media: int = 400, alone: boo
     with room_for_sockets(), exporter(folder, "simulate", LISTEN, f"--media={media}") as simulator:
         (folder / "config.yaml").write_text(CONFIGURATION.format(endpoint=simulator.url()))
         with running(folder, "serve", sys.executable, "-m", "exporter", "serve", LISTEN, *web, **KEYS) as daemon:
-            url = daemon.url().replace("127.0.0.1", "localhost" if tls else "127.0.0.1")
+            url = daemon.url()
             cafile = str(folder / "ca.crt") if tls else ""
             context = ssl.create_default_context(cafile=str(folder / "ca.crt")) if tls else None
             until(
