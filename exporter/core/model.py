@@ -35,6 +35,11 @@ class Dimensions:
     os: str | None = None
     region: str | None = None
 
+    @property
+    def labels(self) -> tuple[str, str, str]:
+        """The values of the labels terminal_type, os and region."""
+        return self.terminal_type or "all", self.os or "all", self.region or "all"
+
 
 @dataclass(frozen=True, slots=True)
 class Slice:
