@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.core import play_dates
-from exporter.core.merge import SliceObservation, merge_observation
+from exporter.core.merge import merge_observation
 from exporter.core.model import Dimensions, Measure, Slice
+from exporter.core.observation import SliceObservation
 from exporter.core.plan import (
     CLOCK_CORRECTION,
     FetchPlan,
