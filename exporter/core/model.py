@@ -162,7 +162,7 @@ class RowProblem:
 
 
 def merged_problems(problems: Iterable[RowProblem]) -> tuple[RowProblem, ...]:
-    """One problem for each field and reason, with how often it occurred in all."""
+    """One problem for each field and reason, with how often it occurred in all, and the first media concerned."""
     merged: dict[tuple[str, str], RowProblem] = {}
     for problem in problems:
         first = merged.get((problem.field, problem.reason))
