@@ -52,8 +52,7 @@ def find(body: bytes) -> ErrorBody | None:
     An error is a Code other than 200, OK or Success, in any letter case, as text or number; or any other sign of a
     failure (see `failure_signs`).
     """
-    parsed = _parsed(body) if len(body) <= LARGEST_ERROR else None
-    if not isinstance(parsed, dict):
+    if not (parsed := _parsed(body)):
         return None
     given = _fields(parsed)
     error = ErrorBody(code(given), message(given))
@@ -71,8 +70,7 @@ def fields(body: bytes) -> Mapping[str, object]:
     Empty for any other body. The service writes both cases. If the object has no code, the fields of the first nested
     object with a code take precedence, or those of a nested error.
     """
-    parsed = _parsed(body) if len(body) <= LARGEST_ERROR else None
-    return _fields(parsed) if isinstance(parsed, dict) else {}
+    return _fields(_parsed(body))
 
 
 def _fields(parsed: Mapping[str, object]) -> Mapping[str, object]:
@@ -114,20 +112,23 @@ def text(given: Mapping[str, object], *names: str) -> str:
     return ""
 
 
-def _parsed(body: bytes) -> object:
-    """The body as JSON, repaired if necessary: an error in another encoding is found, too. None if unreadable.
+def _parsed(body: bytes) -> dict[str, object]:
+    """The object in a body, repaired if necessary, so that an error in another encoding is found; or the fields of XML.
 
-    A dict for an error in XML, too.
+    Empty for any other body, and for one that is larger than any error.
     """
+    if len(body) > LARGEST_ERROR:
+        return {}
     if body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         given = _XML_FIELD.findall(body.decode("utf-8", "replace"))
-        return {name: html.unescape(value) for name, value in reversed(given)} or None
+        return {name: html.unescape(value) for name, value in reversed(given)}
     for repaired, _ in attempts(body):
         try:
-            return json.loads(repaired, strict=False)
+            parsed = json.loads(repaired, strict=False)
         except (ValueError, RecursionError):
             continue
-    return None
+        return parsed if isinstance(parsed, dict) else {}
+    return {}
 
 
 def repeats_a_name(body: bytes) -> bool:
