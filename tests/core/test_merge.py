@@ -112,8 +112,11 @@ def test_once_the_next_day_can_be_final_too_one_poll_settles_a_day(at: float, *,
     assert data.listed.settled is data.rankings[top(1).by].freshness.settled is expected
 
 
-def test_provisional_numbers_are_no_reason_to_look_again() -> None:
-    assert settled(merged(observed(NOON - 6 * 3600, 5), observed(CERTAIN, 6)))
+@pytest.mark.parametrize(("before", "expected"), [(-1, True), (0, False)])
+def test_provisional_numbers_are_no_reason_to_look_again(before: float, *, expected: bool) -> None:
+    final_from = play_dates.start(YESTERDAY) + SETTLEMENT.after
+
+    assert settled(merged(observed(final_from + before, 5), observed(CERTAIN, 6))) is expected
 
 
 @pytest.mark.parametrize(("plays", "expected"), [((5, 6), False), ((5, 6, 6), True), ((5, 5), True)])
@@ -253,6 +256,8 @@ def test_a_truncated_top_is_continued_by_the_previous_ranking() -> None:
 
     found = data.rankings[top(3).by]
     assert (found.media_ids, found.freshness.confirmations) == (("d", "b", "a"), 0)
+    shorter = merged(ranking(NOON, "a", "b", "c"), ranking(NOON + 1, "d", "b"))
+    assert shorter.rankings[top(3).by].media_ids == ("d", "b"), "nothing is missing"
 
 
 @pytest.mark.parametrize(
@@ -292,6 +297,7 @@ def test_a_video_without_a_record_is_no_zero_if_a_row_had_no_media_id() -> None:
 
     assert merged(listing(1)).record("b") is None
     assert merged(listing(1), listing(0)).record("b") is not None
+    assert merged(listing(1), observed(NOON + 1)).record("b") is None, "other calls say nothing about it"
 
 
 def test_not_ready_keeps_all_data_and_ends_with_the_next_observation() -> None:
