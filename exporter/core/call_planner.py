@@ -10,8 +10,8 @@ from exporter.core.listing import NO_EARLIER_ROWS, EarlierRows
 from exporter.core.model import Measure, RowProblem, merged_problems
 from exporter.core.observation import observe
 from exporter.core.page_reader import PageReader, PageRequest
-from exporter.core.pages_or_ids import last_certain_page, pages_of, worth_a_page
-from exporter.core.plan import PAGE_SIZE
+from exporter.core.pages_or_ids import last_certain_page, worth_a_page
+from exporter.core.plan import PAGE_SIZE, pages_of
 from exporter.errors import ErrorKind
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from exporter.core.plan import (
     CLOCK_CORRECTION,
     FetchPlan,
     covers,
+    pages_of,
     plan_fetch,
     requested_slices,
     slices,
@@ -45,6 +46,11 @@ def known(*observations: SliceObservation) -> SliceData:
         data = merge_observation(data, SLICE, observation, Settlement())
     assert data
     return data
+
+
+@pytest.mark.parametrize(("rows", "pages"), [(0, 0), (1, 1), (100, 1), (101, 2), (10_000, 100)])
+def test_a_page_has_a_hundred_rows(rows: int, pages: int) -> None:
+    assert pages_of(rows) == pages
 
 
 def test_a_query_covers_every_day_with_every_filter_newest_day_first() -> None:
