@@ -95,7 +95,7 @@ def _differing_accounts(
     return {name for name in before.keys() & after.keys() if not same(before[name], after[name])}
 
 
-def discovery_changed(old: ReplicaConfig, new: ReplicaConfig) -> bool:
+def _discovery_changed(old: ReplicaConfig, new: ReplicaConfig) -> bool:
     """Whether anything has changed that searches or metadata depend on."""
     return (old.accounts, old.rules.metadata) != (new.accounts, new.rules.metadata)
 
@@ -181,7 +181,7 @@ class Reloader:
             discovery = {job.id for job in self._daemon.discovery.jobs(replica)}
             interrupted = {*map(poll_id, changes.interrupted), *map(player_poll_id, player.interrupted), *discovery}
             due_jobs = {*map(poll_id, due), *map(player_poll_id, player.due)}
-            if discovery_changed(before, replica):
+            if _discovery_changed(before, replica):
                 due_jobs |= discovery
             all_jobs = (*self._daemon.jobs(replica), *self._player.jobs(replica))
             await self._polling.reconfigure(all_jobs, interrupted=interrupted, due=due_jobs, swap=swap)

@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """
     if bool(arguments.output) == bool(arguments.blocks):
         raise FlagError("give either --output=FILE or --blocks=DIRECTORY")
-    config = selected(load(arguments.config_file, environ), arguments.queries)
+    config = _selected(load(arguments.config_file, environ), arguments.queries)
     console = Console(stderr=True, highlight=False)
 
     def print_line(line: str) -> None:
@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     return 1 if fetched.gaps else 0
 
 
-def selected(config: Config, names: Sequence[str]) -> Config:
+def _selected(config: Config, names: Sequence[str]) -> Config:
     """The configuration with only these queries (no names: all). Raises FlagError for an unknown name."""
     if unknown := sorted(set(names) - {query.name for query in config.queries}):
         known = ", ".join(query.name for query in config.queries)

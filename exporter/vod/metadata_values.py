@@ -97,7 +97,7 @@ def whole(value: object) -> int | None:
     return value if usable else None  # type: ignore[return-value]
 
 
-def time(value: object) -> float | None:
+def _time(value: object) -> float | None:
     """Seconds since 1970 of a time in UTC; None for anything else."""
     if not isinstance(value, str) or not _TIME.fullmatch(value):
         return None
@@ -125,7 +125,7 @@ def details(given: Mapping[str, Any], id_: str) -> MediaDetails:
         category=_shared(given.get("CateName")) if has_category else None,
         tags=None if tags is None else tuple(map(sys.intern, _tags(tags))),
         status=_shared(given.get("Status")),
-        created_at=time(given.get("CreationTime")),
+        created_at=_time(given.get("CreationTime")),
         app_id=_shared(given.get("AppId")),
         storage_class=_shared(given.get("StorageClass")),
         reference_id=text(given.get("ReferenceId")) or None,
