@@ -48,7 +48,7 @@ class _Poll:
         )
 
     def changed_late(self, before: Freshness | None) -> bool:
-        """Whether a change of what was fresh like this happened after the day could be final."""
+        """Whether a change is late: what has changed was last observed when the day could be final already."""
         return before is not None and before.observed_at >= self.final_from
 
     def freshness(self, before: Freshness | None, *, same: bool, whole: bool = True) -> Freshness:

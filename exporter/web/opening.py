@@ -35,7 +35,7 @@ _log = structlog.get_logger()
 
 
 def decrypt(raw: asyncio.Transport, tls: TlsEngine, data: bytes) -> bytes | None:
-    """Decrypt bytes from the network and send what TLS itself answers; None for invalid ones, which close it."""
+    """Decrypt bytes from the network, and send what TLS answers; invalid ones close the connection: None."""
     try:
         plaintext = tls.receive(data)
     except ConnectionError as error:

@@ -1,4 +1,4 @@
-"""Keys of roles and profiles by Alibaba Cloud's credentials library; the only module that knows it.
+"""Fetches keys of roles and profiles with Alibaba Cloud's credentials library; the only module that knows it.
 
 It blocks, so call it in a thread. The library's cache, refresh threads and logs are not used: each fetch makes a new
 provider, and the caller keeps the credentials.
