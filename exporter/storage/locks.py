@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-_OWNER_ONLY: Final = 0o600
 # A byte beyond the end of any file; SQLite locks bytes just above 1 GiB and never this one.
 _LOCKED_BYTE: Final = 1 << 62
 # The bytes that SQLite locks, all of them while it has the file for itself (its SHARED_FIRST and SHARED_SIZE).
@@ -28,7 +27,7 @@ def name_locked(name: Path) -> Generator[None]:
     It is a separate file because closing any descriptor of the database would release SQLite's locks on it.
     """
     while True:
-        file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, _OWNER_ONLY)
+        file = _open(name)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with contextlib.suppress(FileNotFoundError):
@@ -56,13 +55,17 @@ def file_locked(real: Path) -> Generator[int]:
     Hard links and bind mounts give a file other names, each with its own lock file. The descriptor stays open while
     SQLite uses the file: closing it would release SQLite's locks. Raises BlockingIOError where it is locked, OSError.
     """
-    # SQLite creates its side files with the mode of the file.
-    file = os.open(real, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, _OWNER_ONLY)
+    file = _open(real)
     try:
         _lock_inode(file)
         yield file
     finally:
         os.close(file)
+
+
+def _open(path: Path) -> int:
+    """Open a file that is no link, or create it for its owner only; SQLite gives its side files the same mode."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
 
 def _lock_inode(file: int) -> None:
