@@ -40,10 +40,14 @@ def malformed(message: str) -> UpstreamError:
 
 @dataclass(frozen=True, slots=True)
 class ErrorBody:
-    """An error as the service reports it; `code` is empty if it has none."""
+    """An error as the service reports it; `code` or `message` is empty if it has none."""
 
     code: str
     message: str
+
+    def __str__(self) -> str:
+        """The message; the code of an error without one."""
+        return self.message or self.code
 
 
 def find(body: bytes) -> ErrorBody | None:

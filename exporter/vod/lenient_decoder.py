@@ -104,7 +104,7 @@ def _total(response: _UndecodedBody, problems: list[RowProblem]) -> int | None:
 def _check_empty(body: bytes, response: _UndecodedBody) -> None:
     """Check that a body without rows shows that there are none. Raises ValueError."""
     if error := error_bodies.find(body):
-        raise ValueError(f"the response contains an error and no rows: {error.message or error.code or 'no message'}")
+        raise ValueError(f"the response contains an error and no rows: {error}")
     if bytes(response.TotalCount) == b"null" and response.QoeInfoList is None:
         raise ValueError("neither TotalCount nor QoeInfoList: this is not a response of DescribeVodMediaPlayData")
     if len(body) > error_bodies.LARGEST_ERROR:

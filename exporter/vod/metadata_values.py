@@ -38,7 +38,7 @@ def parsed(body: bytes, action: str, fields: tuple[str, ...]) -> tuple[dict[str,
             return found, repaired
         break
     error = error_bodies.find(body)
-    content = f"an error: {error.message or error.code}" if error is not None else f"none of {', '.join(fields)}"
+    content = f"an error: {error}" if error is not None else f"none of {', '.join(fields)}"
     raise error_bodies.malformed(f"the response contains {content}: this is not a response of {action}")
 
 
@@ -51,7 +51,7 @@ def check_success(document: Mapping[str, Any], body: bytes, data: Collection[str
     rest = msgspec.json.encode({name: value for name, value in document.items() if name not in data})
     error = error_bodies.find(rest)
     if error is not None and (error.code or not has_rows):
-        raise error_bodies.malformed(f"the response contains an error: {error.message or error.code}")
+        raise error_bodies.malformed(f"the response contains an error: {error}")
     if not has_rows and len(rest) > error_bodies.LARGEST_ERROR:
         raise error_bodies.malformed(f"the response has no rows and {len(rest)} bytes of other content")
     if not has_rows and error_bodies.repeats_a_name(body):
