@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -338,6 +340,21 @@ def test_an_error_code_beside_hits_is_that_error() -> None:
             RawResponse(200, {}, json.dumps(answer).encode()), SEARCH_MEDIA, {"PageSize": "9"}, now=0, hide=()
         )
     assert caught.value.code == "InternalError"
+
+
+@pytest.mark.parametrize(("action", "answer", "parameters"), NO_ROWS)
+def test_nesting_at_the_limit_of_the_interpreter_is_no_defect(
+    action: Action[Any], answer: dict[str, Any], parameters: dict[str, str]
+) -> None:
+    for depth in range(sys.getrecursionlimit() - 200, sys.getrecursionlimit()):
+        nested = f'{json.dumps(answer)[:-1]},"Other":{"[" * depth}{"]" * depth}}}'
+        with contextlib.suppress(UpstreamError):
+            action.decode(nested.encode(), parameters)
+
+
+def test_hits_beside_too_much_to_be_searched_for_an_error_are_malformed() -> None:
+    with pytest.raises(UpstreamError, match="content beside its rows that cannot be read"):
+        searched({"Total": 1, "MediaList": [{"MediaId": ID}], "Other": "x" * 70_000, "Code": "InternalError"})
 
 
 def test_a_page_beyond_the_last_hit_has_none() -> None:
