@@ -41,7 +41,11 @@ def check_directory(directory: Path) -> None:
 @contextlib.contextmanager
 def text_file(directory: Path) -> Generator[Path]:
     """The name of a text file in a temporary directory beside the blocks, where there is room for them too."""
-    with tempfile.TemporaryDirectory(prefix=".backfill-", dir=directory, ignore_cleanup_errors=True) as folder:
+    try:
+        made = tempfile.TemporaryDirectory(prefix=".backfill-", dir=directory, ignore_cleanup_errors=True)
+    except OSError as error:  # it was removed meanwhile, or its disk is full
+        raise ExporterError(f"cannot write to {directory}: {error.strerror}") from None
+    with made as folder:
         yield Path(folder) / "backfill.txt"
 
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
     from pydantic.json_schema import JsonSchemaValue
 
+LARGEST_NUMBER: Final = 10**15
+"""The largest whole number of a setting: larger ones are mistakes, and samples are exact up to here."""
 _LONGEST_NAME: Final = 64
 _LONGEST_MEDIA_ID: Final = 128
 # Media IDs of ApsaraVideo VOD are hexadecimal; no media ID can contain any other character.
