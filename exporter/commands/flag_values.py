@@ -154,8 +154,9 @@ def base_url(text: str) -> SplitResult:
         port = parts.port
     except ValueError:
         parts, port = urlsplit(""), 0
-    more = parts.query or parts.fragment or "@" in parts.netloc or " " in text or not text.isprintable() or not parts.path.isascii()
-    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0 or more:
+    more = parts.query or parts.fragment or "@" in parts.netloc or " " in text
+    is_plain = text.isprintable() and parts.path.isascii()
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0 or more or not is_plain:
         raise argparse.ArgumentTypeError("write http:// or https://, host and port, as in http://127.0.0.1:9985")
     return parts
 

@@ -14,11 +14,11 @@ from exporter.core.model import Account
 from exporter.documents import lookalikes
 from exporter.documents.error_messages import FieldErrorDict, field_error
 from exporter.documents.field_types import (
-    LARGEST_NUMBER,
     Duration,
     Endpoint,
     Host,
     Name,
+    OfUsualSize,
     OidcProviderArn,
     Pattern,
     RoleArn,
@@ -190,7 +190,7 @@ class LimitSettings(SettingsModel):
     concurrency: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=4, description="Requests in flight at one time, 1 to 1000."
     )
-    calls_per_day: Annotated[int, Field(ge=0, le=LARGEST_NUMBER)] = Field(
+    calls_per_day: Annotated[int, Field(ge=0), OfUsualSize] = Field(
         default=0,
         description="Requests per day (UTC+8), retries included; then polling pauses until 00:00. 0: unlimited.",
     )

@@ -12,7 +12,7 @@ from exporter.core.media_details import LABELS, MetadataRules, Search
 from exporter.core.model import Measure
 from exporter.documents import lookalikes
 from exporter.documents.error_messages import FieldErrorDict, field_error, kind, quoted
-from exporter.documents.field_types import LARGEST_NUMBER, Choice, Duration, ListOf, MediaId
+from exporter.documents.field_types import Choice, Duration, ListOf, MediaId, OfUsualSize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -91,7 +91,7 @@ class MediaByIds(SettingsModel):
 class MediaTop(SettingsModel):
     """The media that rank first by a measure."""
 
-    top: Annotated[int, Field(ge=1, le=LARGEST_NUMBER)] = Field(
+    top: Annotated[int, Field(ge=1), OfUsualSize] = Field(
         description="Number of media, at least 1. One call per 100 media and slice."
     )
     by: Annotated[Measure, Choice(tuple(Measure))] = Field(default=Measure.PLAYS, description="Measure to rank by.")

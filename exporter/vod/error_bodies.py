@@ -169,9 +169,9 @@ def find_beside(body: bytes, data: Collection[str]) -> ErrorBody | None:
         given = {}
     rest = msgspec.json.encode({name: value for name, value in given.items() if name not in data})
     parsed = _parsed(rest) if given and len(rest) <= LARGEST_ERROR else None
-    if not isinstance(parsed, dict):
-        raise ValueError("the response has content beside its rows that cannot be read")
-    return _find(parsed)
+    if isinstance(parsed, dict):
+        return _find(parsed)
+    raise ValueError("the response has content beside its rows that cannot be read")
 
 
 def _objects(value: object) -> list[dict[str, object]]:

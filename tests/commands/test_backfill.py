@@ -382,7 +382,12 @@ async def test_a_directory_that_is_removed_meanwhile_is_one_clear_line(
 ) -> None:
     program(tmp_path, "exit 0")
     (tmp_path / "out").mkdir()
-    monkeypatch.setattr(backfill, "gap_messages", lambda *_: (tmp_path / "out").rmdir() or [])
+
+    def remove(*_: object) -> list[str]:
+        (tmp_path / "out").rmdir()
+        return []
+
+    monkeypatch.setattr(backfill, "gap_messages", remove)
     async with command(tmp_path):
         arguments = parsed(f"--config.file={tmp_path}/config.yaml", "--days=3", flag.format(tmp_path))
         with pytest.raises(ExporterError, match=r"^cannot write .*: No such file or directory$"):
