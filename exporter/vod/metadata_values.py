@@ -37,6 +37,8 @@ def parsed(body: bytes, action: str, fields: tuple[str, ...]) -> tuple[dict[str,
         if isinstance(found, dict) and any(found.get(field) is not None for field in fields):
             return found, repaired
         break
+    else:
+        raise error_bodies.malformed(f"the response is not JSON that can be read: this is not a response of {action}")
     error = error_bodies.find(body)
     content = f"an error: {error.message or error.code}" if error is not None else f"none of {', '.join(fields)}"
     raise error_bodies.malformed(f"the response contains {content}: this is not a response of {action}")

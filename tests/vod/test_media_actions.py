@@ -152,6 +152,12 @@ def test_a_body_that_can_be_repaired_is_an_answer() -> None:
     assert SEARCH_MEDIA.decode(b'{"Total": 0, "Other": NaN}', {"PageSize": "2"}).total == 0
 
 
+@pytest.mark.parametrize("value", [b'"\\q"', b"1e400", b"1" * 5_000], ids=["escape", "float", "digits"])
+def test_what_is_no_json_is_not_said_to_lack_fields(value: bytes) -> None:
+    with pytest.raises(UpstreamError, match="the response is not JSON that can be read"):
+        SEARCH_MEDIA.decode(b'{"Total":0,"MediaList":[],"Other":' + value + b"}", {"PageSize": "100"})
+
+
 def test_an_error_in_place_of_an_answer_is_named() -> None:
     with pytest.raises(UpstreamError, match=r"^the response contains an error: no: this is not a response of Search"):
         searched({"Code": "Forbidden", "Message": "no"})
