@@ -312,11 +312,23 @@ async def test_blocks_that_cannot_be_made_are_reported_before_any_request(
         assert not simulator.request_log.calls
 
 
-async def test_a_promtool_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
-    program(tmp_path, "echo first >&2; printf 'no \\033[31mroom' >&2; exit 3")
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        (
+            "echo first >&2; printf 'no \\033[31mroom' >&2; exit 3",
+            "promtool ended with status 3: no \N{REPLACEMENT CHARACTER}",
+        ),
+        ("exit 3", "promtool ended with status 3$"),
+        ("kill -KILL $$", r"promtool was killed, as by a system without free memory; --query and --days take less"),
+        ("echo begun >&2; kill -TERM $$", r"promtool was ended by signal 15 \(Terminated\): begun$"),
+    ],
+)
+async def test_a_promtool_that_fails_leaves_nothing_behind(tmp_path: Path, script: str, message: str) -> None:
+    program(tmp_path, script)
     async with command(tmp_path):
         arguments = parsed(f"--config.file={tmp_path}/config.yaml", "--days=3", f"--blocks={tmp_path}/blocks")
-        with pytest.raises(ExporterError, match="promtool ended with status 3: no \N{REPLACEMENT CHARACTER}"):
+        with pytest.raises(ExporterError, match=message):
             await asyncio.to_thread(backfill.run, arguments, {"PATH": str(tmp_path)})
     assert names(tmp_path / "blocks") == []
 
