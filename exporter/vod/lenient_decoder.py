@@ -64,7 +64,7 @@ def _page(
         _check_empty(body, response)
     problems = _Problems()
     total = _total(response, problems.note)
-    if total is not None and listed and (reason := _doubt(body)):
+    if total is not None and listed and (reason := _reason_for_more(body)):
         # The rows are used, but may not be all.
         total = None
         problems.note("TotalCount", reason, "")
@@ -105,7 +105,7 @@ def _total(response: _UndecodedBody, note: Callable[[str, str, str], None]) -> i
         return None
 
 
-def _doubt(body: bytes) -> str:
+def _reason_for_more(body: bytes) -> str:
     """Why the rows of a body may not be all; empty if nothing is wrong beside them."""
     try:
         return "beside an error" if error_bodies.find_beside(body, ["QoeInfoList"]) else ""

@@ -60,9 +60,7 @@ async def test_a_full_disk_is_counted_logged_once_and_survived(storage_file: Sto
     assert seen["meanwhile"] == [str(TODAY)]
     assert [entry["event"] for entry in seen["logs"]] == ["storage failing", "storage recovered"]
     assert "SQLITE_" in seen["logs"][0]["error"]
-    assert seen["logs"][0]["advice"].startswith(
-        "Let this process write larger files (ulimit -f, LimitFSIZE= of systemd)."
-    )
+    assert seen["logs"][0]["advice"].startswith(LARGER_FILES)
     stored = [some(plays, day=TODAY - timedelta(days=ago)) for plays, ago in ((2, 0), (3, 1), (4, 2))]
     assert by_slice(await storage_file.everything()) == by_slice(stored)
 
@@ -70,9 +68,7 @@ async def test_a_full_disk_is_counted_logged_once_and_survived(storage_file: Sto
 def test_a_limit_of_sizes_below_that_of_an_empty_file_is_named_at_the_start(storage_file: StorageFile) -> None:
     with child("small", storage_file) as process:
         assert process.stdout
-        assert process.stdout.read().endswith(
-            "Let this process write larger files (ulimit -f, LimitFSIZE= of systemd).\n"
-        )
+        assert process.stdout.read().endswith(f"{LARGER_FILES}\n")
 
 
 STORED = (

@@ -153,7 +153,7 @@ def test_a_body_that_can_be_repaired_is_an_answer() -> None:
 
 
 @pytest.mark.parametrize("value", [b'"\\q"', b"1e400", b"1" * 5_000], ids=["escape", "float", "digits"])
-def test_what_is_no_json_is_not_said_to_lack_fields(value: bytes) -> None:
+def test_what_is_no_json_does_not_lack_fields(value: bytes) -> None:
     with pytest.raises(UpstreamError, match="the response is not JSON that can be read"):
         SEARCH_MEDIA.decode(b'{"Total":0,"MediaList":[],"Other":' + value + b"}", {"PageSize": "100"})
 
