@@ -123,7 +123,11 @@ class DiscoveryUpdates:
         # Media that the first polls publish meanwhile have no metadata yet.
         more_to_come = bool(self._states.pending())
         media_ids = await self._media_with_metadata(account)
-        retry = await self._discovery.refresh_metadata(account, rules, media_ids, self._listed(account))
+        # A replica without media to describe needs no categories, unless it exports them.
+        needs_categories = bool(media_ids) or self.replica.rules.owns_categories(account)
+        retry = await self._discovery.refresh_metadata(
+            account, rules, media_ids, self._listed(account), needs_categories=needs_categories
+        )
         self._apply()
         return retry or (Retry(self._now() + _FIRST_POLLS_SECONDS) if more_to_come else None)
 

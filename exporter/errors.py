@@ -53,6 +53,7 @@ class ErrorScope(StrEnum):
 
 OPEN_MORE_FILES: Final = "Let this process open at least 64 files and connections (ulimit -n, LimitNOFILE= of systemd)."
 MORE_MEMORY: Final = "Give this process or machine more memory."
+LARGER_FILES: Final = "Let this process write larger files (ulimit -f, LimitFSIZE= of systemd)."
 MORE_THREADS: Final = "Let this process have more threads (ulimit -u, TasksMax= of systemd, the container's PID limit)."
 NO_THREAD: Final = "no thread can be started"
 

@@ -90,6 +90,7 @@ def never_blocking(stream: TextIO | None = None) -> Generator[None]:
         message = "log lines dropped"
         record = logging.LogRecord(__name__, logging.WARNING, __file__, 0, message, None, None)
         record.lines, record.reason = lines, "standard error was not read or could not be written"
+        record.advice = "Check what reads standard error, or log less: --log.level=warn."
         return f"{formatter.format(record) if formatter else message}\n"
 
     writer = LineWriter(stream or stderr, notice)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import ast
 import io
 import json
 import logging
 import os
 import sys
+from pathlib import Path
 
 import pytest
 import structlog
@@ -104,8 +106,10 @@ def test_nothing_that_is_logged_or_printed_waits_for_its_reader(format_: str) ->
     expected = {"level": "warn", "msg": "log lines dropped", "lines": dropped}
     if format_ == "json":
         assert expected.items() <= json.loads(last).items()
+        assert json.loads(last)["advice"]
     else:
         assert f'level=warn msg="log lines dropped" logger=exporter.logs lines={dropped} reason=' in last
+        assert ' advice="' in last
 
 
 def test_afterwards_it_is_as_before(stream: io.StringIO) -> None:
@@ -117,3 +121,20 @@ def test_afterwards_it_is_as_before(stream: io.StringIO) -> None:
     structlog.get_logger().info("outside")
     assert lines(stream) == ["level=info msg=inside", "level=info msg=outside"]
     assert sys.stderr is before
+
+
+def test_every_line_about_a_failure_says_what_to_do() -> None:
+    package = Path(logs.__file__).parent
+    calls = [
+        (file.name, call)
+        for file in package.rglob("*.py")
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr in {"warning", "error", "exception"}
+        and ast.unparse(call.func.value) in {"_log", "structlog.get_logger()"}
+    ]
+    assert len(calls) > 20
+    assert [
+        f"{name}:{call.lineno}" for name, call in calls if "advice" not in {field.arg for field in call.keywords}
+    ] == []

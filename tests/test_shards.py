@@ -137,6 +137,22 @@ async def test_a_replica_that_polls_nothing_of_an_account_does_not_search() -> N
         assert len(searches) == 1
 
 
+async def test_categories_are_requested_by_replicas_that_need_them_alone() -> None:
+    metadata = CONFIGURATION.replace("- name: main", "- name: main\n    metadata: {labels: [category]}")
+    async with replicas(*of(2), text=metadata) as parts:
+        requested = []
+        for part in parts:
+            assert await part.poll() == "success"
+            part.simulator.request_log.clear()
+            assert await part.exporter.discovery.refresh_metadata("main") is None
+            requested.append({call.action for call in part.simulator.request_log.calls})
+        exported = [bool(await part.series("^aliyun_vod_(category|media_metadata)_info")) for part in parts]
+
+    assert sorted(exported) == [False, True]
+    assert requested[exported.index(True)] == {"GetCategories", "GetVideoInfos"}
+    assert requested[exported.index(False)] == set()
+
+
 async def test_every_replica_has_its_own_metrics_and_is_ready_even_without_queries() -> None:
     async with replicas(*of(9), dimensions="[{}]") as parts:
         busy = [part for part in parts if part.exporter.queries[0].dimensions]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -41,7 +42,11 @@ def check_directory(directory: Path) -> None:
 @contextlib.contextmanager
 def text_file(directory: Path) -> Generator[Path]:
     """The name of a text file in a temporary directory beside the blocks, where there is room for them too."""
-    with tempfile.TemporaryDirectory(prefix=".backfill-", dir=directory, ignore_cleanup_errors=True) as folder:
+    try:
+        made = tempfile.TemporaryDirectory(prefix=".backfill-", dir=directory, ignore_cleanup_errors=True)
+    except OSError as error:  # it was removed meanwhile, or its disk is full
+        raise ExporterError(f"cannot write to {directory}: {error.strerror}") from None
+    with made as folder:
         yield Path(folder) / "backfill.txt"
 
 
@@ -62,5 +67,14 @@ def create_blocks(program: str, file: Path, directory: Path, hours: int) -> None
     except OSError as error:
         raise ExporterError(f"promtool cannot be started: {error.strerror}") from None
     if ran.returncode:
-        reason = printable(ran.stderr.strip().rpartition("\n")[2])
-        raise ExporterError(f"promtool ended with status {ran.returncode}: {shortened(reason, _LONGEST_MESSAGE)}")
+        reason = shortened(printable(ran.stderr.strip().rpartition("\n")[2]), _LONGEST_MESSAGE)
+        raise ExporterError(f"promtool {_end(ran.returncode)}{reason and f': {reason}'}")
+
+
+def _end(status: int) -> str:
+    """How it ended; `status` is negative for a signal."""
+    if status == -signal.SIGKILL:
+        return "was killed, as by a system without free memory; --query and --days take less of it"
+    if status < 0:
+        return f"was ended by signal {-status} ({signal.strsignal(-status)})"
+    return f"ended with status {status}"

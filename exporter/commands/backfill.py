@@ -6,6 +6,7 @@ import contextlib
 import os
 import shlex
 import shutil
+import stat
 import sys
 import tempfile
 from datetime import datetime
@@ -105,7 +106,11 @@ def _longer_step_message(step: int) -> str:
 
 def _write_file(output: Path, views: Sequence[HistoricalView], labels: Mapping[str, str], console: Console) -> int:
     if output != STANDARD_OUTPUT:
-        check_free_space(output, openmetrics.size(views, labels), shutil.disk_usage(output.parent).free)
+        try:
+            free = shutil.disk_usage(output.parent).free
+        except OSError as error:  # it was removed meanwhile
+            raise ExporterError(f"cannot write {output}: {error.strerror}") from None
+        check_free_space(output, openmetrics.size(views, labels), free)
     with _atomic_file(output) as file, shown(console) as progress:
         return write(file, views, labels, progress)
 
@@ -174,12 +179,18 @@ def _check_output(output: Path, *, overwrite: bool) -> None:
     """Raise FlagError, before any API request, when the output file cannot be written."""
     if output == STANDARD_OUTPUT:
         return
-    # First: below a directory that may not be entered, `exists` raises.
+    # First: below a directory that may not be entered, `stat` raises.
     if not os.access(output.parent, os.W_OK | os.X_OK):
         raise FlagError(f"--output={output}: {output.parent} is not a directory that can be written to")
-    if output.exists() and not output.is_file():
+    try:
+        mode = output.stat().st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise FlagError(f"--output={output}: {error.strerror}; name another file") from None
+    if not stat.S_ISREG(mode):
         raise FlagError(f"--output={output} is not a file: name one, or - for standard output")
-    if output.exists() and not overwrite:
+    if not overwrite:
         raise FlagError(f"--output={output} exists: --overwrite replaces it")
 
 
@@ -193,7 +204,8 @@ def _atomic_file(output: Path) -> Generator[BinaryIO]:
     with contextlib.ExitStack() as cleanup:
         try:
             # mkstemp: readable by its owner only, and at a name where no one can have placed a link.
-            descriptor, name = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
+            # Not longer than the name of the output may be.
+            descriptor, name = tempfile.mkstemp(prefix=".backfill-", dir=output.parent)
             temporary = Path(name)
             cleanup.callback(temporary.unlink, missing_ok=True)
             with os.fdopen(descriptor, "wb") as file:

@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace, _environ: Mapping[str, str]) -> int:
         connection.request("GET", f"{target.path}{_PATH}", headers={"User-Agent": "aliyun-vod-exporter check-healthy"})
         response = connection.getresponse()
         status, body = response.status, response.read(_LONGEST_LINE).decode("utf-8", "replace")
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, UnicodeError, http.client.HTTPException) as error:
         return _report(1, url, _reason(error, target.scheme))
     finally:
         connection.close()
@@ -124,6 +124,8 @@ def _reason(error: Exception, scheme: str) -> str:
             reason = "ended the connection; if it asks for a client certificate, give --tls.cert-file"
         case http.client.HTTPException() | ConnectionResetError():
             reason = "no HTTP response; if it speaks TLS, write https:// in --url"
+        case UnicodeError():
+            reason = "not a name of a host; write one with labels of 1 to 63 characters in --url"
         case TimeoutError():
             reason = "no response in time"
         case ConnectionRefusedError():

@@ -17,6 +17,7 @@ MOST_MEDIA: Final = 10_000_000
 """Media of the simulator, which then takes 5 GB."""
 _LONGEST_TIMEOUT: Final = 3600
 _SHORTEST_STEP: Final = 15
+_MOST_DIGITS: Final = 640
 _LONGEST_STEP: Final = 86_400
 _LABEL_NAME: Final = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 _PATH: Final = re.compile(r"(/[\w.~:@+-]+)+/?", re.ASCII)
@@ -34,7 +35,8 @@ def non_negative_int(text: str) -> int:
 
 
 def _is_digits(text: str) -> bool:
-    return text.isascii() and text.isdecimal()
+    # Python refuses to convert more than 640 digits, depending on PYTHONINTMAXSTRDIGITS.
+    return text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
 
 
 def rate(text: str) -> float:
@@ -152,8 +154,9 @@ def base_url(text: str) -> SplitResult:
         port = parts.port
     except ValueError:
         parts, port = urlsplit(""), 0
-    more = parts.query or parts.fragment or "@" in parts.netloc or " " in text or not text.isprintable()
-    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0 or more:
+    more = parts.query or parts.fragment or "@" in parts.netloc or " " in text
+    is_plain = text.isprintable() and parts.path.isascii()
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0 or more or not is_plain:
         raise argparse.ArgumentTypeError("write http:// or https://, host and port, as in http://127.0.0.1:9985")
     return parts
 

@@ -18,6 +18,7 @@ from exporter.documents.field_types import (
     Endpoint,
     Host,
     Name,
+    OfUsualSize,
     OidcProviderArn,
     Pattern,
     RoleArn,
@@ -189,7 +190,7 @@ class LimitSettings(SettingsModel):
     concurrency: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=4, description="Requests in flight at one time, 1 to 1000."
     )
-    calls_per_day: Annotated[int, Field(ge=0)] = Field(
+    calls_per_day: Annotated[int, Field(ge=0), OfUsualSize] = Field(
         default=0,
         description="Requests per day (UTC+8), retries included; then polling pauses until 00:00. 0: unlimited.",
     )

@@ -12,7 +12,7 @@ from exporter.core.media_details import LABELS, MetadataRules, Search
 from exporter.core.model import Measure
 from exporter.documents import lookalikes
 from exporter.documents.error_messages import FieldErrorDict, field_error, kind, quoted
-from exporter.documents.field_types import Choice, Duration, ListOf, MediaId
+from exporter.documents.field_types import Choice, Duration, ListOf, MediaId, OfUsualSize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,6 +32,7 @@ STATUSES: Final = (
 )
 # Neither an ID nor, without a slash before it, a path: 0 and -1 stand for no category and the root in the API.
 _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
+_LONGEST_CATEGORY_ID: Final = 19
 _LONGEST_TAG_BYTES: Final = 32
 _LONGEST_TITLE_BYTES: Final = 128
 _CONDITIONS: Final = ("category", "tags", "title", "status", "created_within")
@@ -65,7 +66,7 @@ def _category(given: object) -> object:
     if isinstance(given, bool) or not isinstance(given, str | int):
         raise field_error(f"must be the ID of a category or its path, such as Courses/Maths, not {kind(given)}")
     text = str(given).strip()
-    if text.isascii() and text.isdigit() and int(text) > 0:
+    if text.isascii() and text.isdigit() and len(text) <= _LONGEST_CATEGORY_ID and int(text) > 0:
         return int(text)
     parts = [part.strip() for part in text.strip("/").split("/")]
     if isinstance(given, int) or _NUMBER.fullmatch(text) or not all(parts) or not text.isprintable():
@@ -90,7 +91,7 @@ class MediaByIds(SettingsModel):
 class MediaTop(SettingsModel):
     """The media that rank first by a measure."""
 
-    top: Annotated[int, Field(ge=1)] = Field(
+    top: Annotated[int, Field(ge=1), OfUsualSize] = Field(
         description="Number of media, at least 1. One call per 100 media and slice."
     )
     by: Annotated[Measure, Choice(tuple(Measure))] = Field(default=Measure.PLAYS, description="Measure to rank by.")

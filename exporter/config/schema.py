@@ -27,7 +27,7 @@ from exporter.core.model import (
 )
 from exporter.core.play_dates import OLDEST_DAYS_AGO, Settlement
 from exporter.documents.error_messages import FieldErrorDict, field_error, quoted
-from exporter.documents.field_types import Choice, Duration, ListOf, Name
+from exporter.documents.field_types import Choice, Duration, ListOf, Name, OfUsualSize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -118,7 +118,7 @@ class SettleSettings(SettingsModel):
     after: Annotated[float, Duration("0", "30d")] = duration_field(
         "33h", "Time from the start of a day (00:00 UTC+8) until it may settle, 0 to 30d; 33h: 09:00 the next day."
     )
-    unchanged: Annotated[int, Field(ge=1)] = Field(
+    unchanged: Annotated[int, Field(ge=1), OfUsualSize] = Field(
         default=2, description="Number of polls in a row that must then find it unchanged, at least 1."
     )
 
@@ -156,7 +156,7 @@ class Config(SettingsModel):
         "Age at which data that is not settled is no longer published, 1s to 30d; must exceed the interval of each"
         " query with days that cannot settle yet.",
     )
-    series_limit: Annotated[int, Field(ge=1)] = Field(
+    series_limit: Annotated[int, Field(ge=1), OfUsualSize] = Field(
         default=200_000,
         description="Maximum number of media series published, at least 1. The media with the most plays are kept, the"
         " rest is counted and logged.",

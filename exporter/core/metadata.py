@@ -48,7 +48,7 @@ class MetadataPublisher:
         self.categories = tuple(
             PublishedCategory(account, category, about.tree.path(category.category_id) or category.name)
             for account, (about, _) in known.items()
-            if about.tree is not None and (rules.category_accounts is None or account in rules.category_accounts)
+            if about.tree is not None and rules.owns_categories(account)
             for category in about.tree
         )
         self.series = sum(each.series for each in self.media)

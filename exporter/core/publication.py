@@ -152,3 +152,7 @@ class PublicationRules:
             return True
         ownership = self.media_info_ownership.get(account)
         return ownership is not None and media_id in ownership
+
+    def owns_categories(self, account: str) -> bool:
+        """Whether this replica exports the categories of an account."""
+        return self.category_accounts is None or account in self.category_accounts

@@ -188,14 +188,22 @@ class MediaDiscovery:
         self._meter.discovered(account, query, len(found.media_ids), found.refreshed_at, complete=complete)
 
     async def refresh_metadata(
-        self, account: str, rules: MetadataRules, wanted: Collection[str], configured: Collection[str]
+        self,
+        account: str,
+        rules: MetadataRules,
+        wanted: Collection[str],
+        configured: Collection[str],
+        *,
+        needs_categories: bool,
     ) -> Retry | None:
-        """Request metadata of these media that is missing or older than the rules allow, and the categories.
+        """Request metadata of these media that is missing or older than the rules allow, and the categories if needed.
 
         Returns when to retry if something failed, else None.
         """
         source = self._source(account, first=False)
-        failed = await self._metadata_refresh.run(account, source, rules, wanted, configured)
+        failed = await self._metadata_refresh.run(
+            account, source, rules, wanted, configured, needs_categories=needs_categories
+        )
         if failed is None:
             self._meter.metadata_refreshed(account, self._now())
         return self._retry(failed)

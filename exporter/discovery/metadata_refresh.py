@@ -65,13 +65,15 @@ class MetadataRefresh:
         rules: MetadataRules,
         wanted: Collection[str],
         configured: Collection[str],
+        *,
+        needs_categories: bool,
     ) -> UpstreamError | None:
-        """Request metadata of these media that is missing or older than the rules allow, and the categories.
+        """Request metadata of these media that is missing or older than the rules allow, and the categories if needed.
 
         Returns the last failure.
         """
         failed = None
-        if "category" in rules.labels:
+        if needs_categories and "category" in rules.labels:
             try:
                 await self._trees.current(account, source, rules.every)
                 self._failures.succeeded(account, "categories")

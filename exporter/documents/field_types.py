@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
     from pydantic.json_schema import JsonSchemaValue
 
+_MOST_DIGITS: Final = 15
 _LONGEST_NAME: Final = 64
 _LONGEST_MEDIA_ID: Final = 128
 # Media IDs of ApsaraVideo VOD are hexadecimal; no media ID can contain any other character.
@@ -189,6 +190,12 @@ def _media_id(text: str) -> str:
     return text
 
 
+def _of_usual_size(number: int) -> int:
+    if number >= 10**_MOST_DIGITS:
+        raise field_error("has too many digits")
+    return number
+
+
 def _endpoint(text: str) -> str:
     """Errors do not quote the endpoint: a URL may contain a password."""
     match = re.fullmatch(_ENDPOINT, text.strip())
@@ -213,6 +220,7 @@ def _endpoint(text: str) -> str:
     return text.strip().removesuffix("/")
 
 
+OfUsualSize = AfterValidator(_of_usual_size)
 Name = Annotated[str, AfterValidator(_name)]
 MediaId = Annotated[str, AfterValidator(_media_id), WithJsonSchema({"type": "string", "pattern": f"^{_MEDIA_ID}$"})]
 Endpoint = Annotated[str, AfterValidator(_endpoint), WithJsonSchema({"type": "string", "pattern": _ENDPOINT})]

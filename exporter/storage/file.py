@@ -11,7 +11,7 @@ import tempfile
 from typing import TYPE_CHECKING, Final
 
 from exporter.errors import StartError, shown
-from exporter.storage.file_errors import CHOOSE_ANOTHER, corrupt, not_ours, refusal, refused_by_system
+from exporter.storage.file_errors import CHOOSE_ANOTHER, advice_on_size, corrupt, not_ours, refusal, refused_by_system
 from exporter.storage.locks import file_locked, name_locked
 
 if TYPE_CHECKING:
@@ -43,9 +43,8 @@ def unusable(path: Path, error: Exception) -> StartError:
     if code.startswith("SQLITE_FULL"):
         return refused_by_system(path, errno.ENOSPC, os.strerror(errno.ENOSPC))
     if code.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_IOERR")):
-        return _obstacle(path) or refusal(
-            path, f"cannot use it: SQLite fails with {code}", "Check its disk, its owner and its permissions."
-        )
+        advice = advice_on_size(code) or "Check its disk, its owner and its permissions."
+        return _obstacle(path) or refusal(path, f"cannot use it: SQLite fails with {code}", advice)
     return corrupt(path, error)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
+import resource
 from typing import TYPE_CHECKING, Final
 
-from exporter.errors import OPEN_MORE_FILES, StartError, shown
+from exporter.errors import LARGER_FILES, OPEN_MORE_FILES, StartError, shown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +28,12 @@ def not_ours(path: Path) -> StartError:
 def corrupt(path: Path, detail: object) -> StartError:
     """The file is ours, but corrupt."""
     return refusal(path, f"the file is damaged ({ascii(str(detail))[1:-1]})", MOVE_AWAY)
+
+
+def advice_on_size(sqlite_error: str) -> str:
+    """The advice if a write failed and the size of files is limited: SQLite names no reason. Empty otherwise."""
+    is_limited = resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY
+    return LARGER_FILES if is_limited and sqlite_error == "SQLITE_IOERR_WRITE" else ""
 
 
 def of_another_file(path: Path, beside: Path, why: str) -> StartError:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 import structlog
 
 from exporter.storage.database import Database, WriteBatch, opened
+from exporter.storage.file_errors import advice_on_size
 from exporter.storage.media_table import read_media
 from exporter.storage.migrations import MIGRATIONS
 from exporter.storage.open_files import FileLost, SideFilesLost
@@ -217,6 +218,7 @@ class Storage:
             self._failing = True
             code = getattr(error, "sqlite_errorname", "")
             advice = next((text for kind, text in _ADVICE.items() if code.startswith(kind)), "Check its disk.")
+            advice = advice_on_size(code) or advice
             if isinstance(error, SideFilesLost):
                 advice = "Leave the -wal and -shm beside it alone while the exporter runs."
             elif isinstance(error, FileLost):

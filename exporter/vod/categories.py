@@ -38,7 +38,7 @@ def _decode(body: bytes, parameters: Mapping[str, str]) -> CategoryPage:
     if len(rows) > int(parameters["PageSize"]):
         raise malformed(f"SubCategories has {len(rows)} rows, but {parameters['PageSize']} were requested")
     data = ["SubCategories", *(["Category"] if isinstance(document.get("Category"), dict) else [])]
-    values.check_success(document, body, data, has_rows=bool(rows))
+    values.check_success(body, data, has_rows=bool(rows))
     for each in rows:
         category_id, name = values.whole(each.get("CateId")), values.text(each.get("CateName"))
         if category_id is None or category_id <= 0 or not name:

@@ -13,10 +13,10 @@ import msgspec
 from exporter.errors import ErrorKind, UpstreamError
 from exporter.vod import failure_signs
 from exporter.vod.failure_signs import is_code
-from exporter.vod.json_repair import attempts
+from exporter.vod.json_repair import NO_JSON, attempts, with_text_repaired
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 LARGEST_ERROR: Final = 64 * 1024
 """Bytes of a decoded body that reports only an error; genuine ones are far shorter."""
@@ -26,6 +26,7 @@ _CODES: Final = ("code", "errorcode", "errcode")
 _MESSAGES: Final = ("message", "errormessage", "errormsg", "errmsg", "msg", "error", "errors")
 _ERRORS: Final = ("error", "errors")
 _DEEPEST: Final = 8
+_UNREADABLE: Final = "the response has no rows, and other content that cannot be read"
 # The gateway writes XML if it cannot read which format was requested.
 _XML_FIELD: Final = re.compile(r"<(Code|Message|RequestId)>(?:<!\[CDATA\[)?([^<>]*?)(?:\]\]>)?</\1>")
 # Codes and messages that report success, in lower case.
@@ -56,8 +57,11 @@ def find(body: bytes) -> ErrorBody | None:
     An error is a Code other than 200, OK or Success, in any letter case, as text or number; or any other sign of a
     failure (see `failure_signs`).
     """
-    if not (parsed := _parsed(body)):
-        return None
+    parsed = _parsed(body)
+    return None if parsed is None else _find(parsed)
+
+
+def _find(parsed: Mapping[str, object]) -> ErrorBody | None:
     given = _fields(parsed)
     error = ErrorBody(code(given), message(given))
     if error.code:
@@ -74,7 +78,7 @@ def fields(body: bytes) -> Mapping[str, object]:
     Empty for any other body. The service writes both cases. If the object has no code, the fields of the first nested
     object with a code take precedence, or those of a nested error.
     """
-    return _fields(_parsed(body))
+    return _fields(_parsed(body) or {})
 
 
 def _fields(parsed: Mapping[str, object]) -> Mapping[str, object]:
@@ -116,30 +120,34 @@ def text(given: Mapping[str, object], *names: str) -> str:
     return ""
 
 
-def _parsed(body: bytes) -> dict[str, object]:
+def _parsed(body: bytes) -> dict[str, object] | None:
     """The object in a body, repaired if necessary, so that an error in another encoding is found; or the fields of XML.
 
-    Empty for any other body, and for one that is larger than any error.
+    None for any other body, and for one that is larger than any error.
     """
     if len(body) > LARGEST_ERROR:
-        return {}
+        return None
     if body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         given = _XML_FIELD.findall(body.decode("utf-8", "replace"))
-        return {name: html.unescape(value) for name, value in reversed(given)}
+        return {name: html.unescape(value) for name, value in reversed(given)} or None
     for repaired, _ in attempts(body):
         try:
             parsed = json.loads(repaired, strict=False)
         except (ValueError, RecursionError):
             continue
-        return parsed if isinstance(parsed, dict) else {}
-    return {}
+        return parsed if isinstance(parsed, dict) else None
+    return None
 
 
-def repeats_a_name(body: bytes) -> bool:
-    """Whether an object in valid JSON gives a name different values: readers differ in which of them they use.
+def check_without_rows(body: bytes) -> None:
+    """Check that an object without rows is one in which an error would have been found. Raises ValueError.
 
-    Raises ValueError for JSON that is not UTF-8.
+    It has a limited size, and gives no name different values: readers differ in which of them they use.
     """
+    if len(body) > LARGEST_ERROR:
+        raise ValueError(f"the response has no rows and {len(body)} bytes of other content")
+    if _parsed(body) is None:
+        raise ValueError(_UNREADABLE)
     repeated = False
 
     def read(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -150,15 +158,26 @@ def repeats_a_name(body: bytes) -> bool:
 
     try:
         json.loads(body, object_pairs_hook=read)
-    except UnicodeDecodeError as error:
-        raise ValueError("the response has no rows, and other content that cannot be read") from error
-    return repeated
+    except (ValueError, RecursionError) as error:
+        raise ValueError(_UNREADABLE) from error
+    if repeated:
+        raise ValueError("the response has no rows and different values of a name")
 
 
-def without_field(body: bytes, name: str) -> bytes:
-    """A JSON object without one of its fields, such as the one with the rows."""
-    given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    return msgspec.json.encode({each: value for each, value in given.items() if each != name})
+def find_beside(body: bytes, data: Collection[str]) -> ErrorBody | None:
+    """The error in a JSON object beside its fields `data`, which hold rows; None if there is none.
+
+    Raises ValueError if what is beside the rows cannot be searched for one.
+    """
+    try:
+        given = msgspec.json.decode(with_text_repaired(body), type=dict[str, msgspec.Raw])
+    except NO_JSON:
+        given = {}
+    rest = msgspec.json.encode({name: value for name, value in given.items() if name not in data})
+    parsed = _parsed(rest) if given else None
+    if parsed is not None:
+        return _find(parsed)
+    raise ValueError("the response has content beside its rows that cannot be read")
 
 
 def _objects(value: object) -> list[dict[str, object]]:

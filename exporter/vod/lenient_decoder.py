@@ -60,10 +60,10 @@ def _page(
         _check_empty(body, response)
     problems: list[RowProblem] = []
     total = _total(response, problems)
-    if total is not None and listed and error_bodies.find(error_bodies.without_field(body, "QoeInfoList")):
+    if total is not None and listed and (reason := _reason_for_more(body)):
         # The rows are used, but may not be all.
         total = None
-        problems.append(RowProblem("TotalCount", "beside an error", ""))
+        problems.append(RowProblem("TotalCount", reason, ""))
     echoed = row_values.count(bytes(response.PageNo), "PageNo")
     if echoed not in {None, page}:
         raise ValueError(f"PageNo is {echoed}, but {page} was requested")
@@ -101,21 +101,22 @@ def _total(response: _UndecodedBody, problems: list[RowProblem]) -> int | None:
         return None
 
 
+def _reason_for_more(body: bytes) -> str:
+    """Why the rows of a body may not be all; empty if nothing is wrong beside them."""
+    try:
+        return "beside an error" if error_bodies.find_beside(body, ["QoeInfoList"]) else ""
+    except ValueError:
+        return "beside content that cannot be read"
+
+
 def _check_empty(body: bytes, response: _UndecodedBody) -> None:
     """Check that a body without rows shows that there are none. Raises ValueError."""
     if error := error_bodies.find(body):
         raise ValueError(f"the response contains an error and no rows: {error}")
     if bytes(response.TotalCount) == b"null" and response.QoeInfoList is None:
         raise ValueError("neither TotalCount nor QoeInfoList: this is not a response of DescribeVodMediaPlayData")
-    if len(body) > error_bodies.LARGEST_ERROR:
-        raise ValueError(f"the response has {len(body)} bytes and no rows")
-    given = error_bodies.fields(body)
-    if not given:
-        # It may hold an error.
-        raise ValueError("the response has no rows, and other content that cannot be read")
-    if error_bodies.repeats_a_name(body):
-        raise ValueError("the response has no rows and different values of a name")
-    if given.get("qoeinfolist"):
+    error_bodies.check_without_rows(body)
+    if error_bodies.fields(body).get("qoeinfolist"):
         raise ValueError(
             "QoeInfoList is written in another letter case: this is not a response of DescribeVodMediaPlayData"
         )

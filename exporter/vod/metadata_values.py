@@ -37,25 +37,27 @@ def parsed(body: bytes, action: str, fields: tuple[str, ...]) -> tuple[dict[str,
         if isinstance(found, dict) and any(found.get(field) is not None for field in fields):
             return found, repaired
         break
+    else:
+        raise error_bodies.malformed(f"the response is not JSON that can be read: this is not a response of {action}")
     error = error_bodies.find(body)
     content = f"an error: {error}" if error is not None else f"none of {', '.join(fields)}"
     raise error_bodies.malformed(f"the response contains {content}: this is not a response of {action}")
 
 
-def check_success(document: Mapping[str, Any], body: bytes, data: Collection[str], *, has_rows: bool) -> None:
+def check_success(body: bytes, data: Collection[str], *, has_rows: bool) -> None:
     """Check that a response reports no failure beside its `data` fields. Raises UpstreamError.
 
     Without rows every sign of a failure counts, since an error must not pass for "there are none"; beside rows only an
     error code does.
     """
-    rest = msgspec.json.encode({name: value for name, value in document.items() if name not in data})
-    error = error_bodies.find(rest)
+    try:
+        if not has_rows:
+            error_bodies.check_without_rows(body)
+        error = error_bodies.find_beside(body, data)
+    except ValueError as unreadable:
+        raise error_bodies.malformed(str(unreadable)) from unreadable
     if error is not None and (error.code or not has_rows):
         raise error_bodies.malformed(f"the response contains an error: {error}")
-    if not has_rows and len(rest) > error_bodies.LARGEST_ERROR:
-        raise error_bodies.malformed(f"the response has no rows and {len(rest)} bytes of other content")
-    if not has_rows and error_bodies.repeats_a_name(body):
-        raise error_bodies.malformed("the response has no rows and different values of a name")
 
 
 def objects(document: Mapping[str, Any], name: str, within: str = "") -> list[dict[str, Any]]:

@@ -118,9 +118,8 @@ def _decoded(body: bytes, response: _PlayerBody, parameters: Mapping[str, str]) 
             raise ValueError(f"the response contains an error and no rows: {error}")
         if response.DataList is None and not extend:
             raise ValueError("neither DataList nor Extend: this is not a response of DescribeVodPlayerMetricData")
-        if error_bodies.repeats_a_name(body):
-            raise ValueError("the response has no rows and different values of a name")
-    elif (error := error_bodies.find(error_bodies.without_field(body, "DataList"))) and error.code:
+        error_bodies.check_without_rows(body)
+    elif (error := error_bodies.find_beside(body, ["DataList"])) and error.code:
         # Buckets without a row would count as buckets without plays.
         raise ValueError(f"the response contains an error beside rows: {error}")
     if len(listed) >= PAGE_SIZE:

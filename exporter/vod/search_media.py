@@ -27,7 +27,7 @@ def _decode(body: bytes, parameters: Mapping[str, str]) -> SearchPage:
         raise malformed("Total is negative")
     if not listed and total is None:
         raise malformed("neither hits nor a Total: the response does not show that there are none")
-    values.check_success(document, body, ("MediaList", "Total", "ScrollToken"), has_rows=bool(listed))
+    values.check_success(body, ("MediaList", "Total", "ScrollToken"), has_rows=bool(listed))
     hits = []
     for each in listed:
         inner = each.get("Video")

@@ -34,7 +34,7 @@ def _decode(body: bytes, parameters: Mapping[str, str]) -> VideoInfos:
         media_id = values.media_id(each.get("VideoId"))
         if media_id in requested:
             found[media_id] = values.details(each, media_id)
-    values.check_success(document, body, ("VideoList",), has_rows=bool(found))
+    values.check_success(body, ("VideoList",), has_rows=bool(found))
     missing = requested.intersection(values.texts(document.get("NonExistVideoIds"))) - found.keys()
     if not found and not missing:
         raise malformed("the response contains none of the requested media")

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _SWEEP_SECONDS: Final = 1.0
 _LOG_SECONDS: Final = 60.0
+_TOO_FEW_DESCRIPTORS: Final = "Raise ulimit -n (LimitNOFILE= in a systemd unit)."
+_TOO_MANY_CLIENTS: Final = "Scrapes continue. Let only Prometheus reach the port, for example by a network policy."
 # Once too much is buffered, drop responses until this share of the limit is left, so that the clients need not be
 # sorted again at every chunk.
 _FREED_TO: Final = 7 / 8
@@ -189,6 +191,7 @@ class ConnectionTracker:
                 too_much_sent=self._closed_counts["oversized"],
                 too_few_descriptors=self._closed_counts["descriptors"],
                 connections=len(self._connections_open),
+                advice=_TOO_FEW_DESCRIPTORS if self._closed_counts["descriptors"] else _TOO_MANY_CLIENTS,
             )
             self._closed_counts.clear()
             self._logged_at = now

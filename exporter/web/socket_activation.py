@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
 FIRST_DESCRIPTOR: Final = 3
+_NUMBER: Final = re.compile("[0-9]{1,10}")
 _ADVICE: Final = (
     "Start it by a .socket unit (systemctl start aliyun-vod-exporter.socket), or leave --web.systemd-socket out."
 )
@@ -33,7 +35,7 @@ def _descriptors(environ: Mapping[str, str]) -> range:
     pid, count = (environ.get(name, "") for name in ("LISTEN_PID", "LISTEN_FDS"))
     if not count:
         raise _refused("systemd has passed no sockets (LISTEN_FDS is not set)")
-    if not (pid.isdecimal() and count.isdecimal() and int(count)):
+    if not (_NUMBER.fullmatch(pid) and _NUMBER.fullmatch(count) and int(count)):
         raise _refused("LISTEN_PID and LISTEN_FDS do not have the form that systemd gives them")
     if int(pid) != os.getpid():
         raise _refused(

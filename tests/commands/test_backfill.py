@@ -312,11 +312,23 @@ async def test_blocks_that_cannot_be_made_are_reported_before_any_request(
         assert not simulator.request_log.calls
 
 
-async def test_a_promtool_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
-    program(tmp_path, "echo first >&2; printf 'no \\033[31mroom' >&2; exit 3")
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        (
+            "echo first >&2; printf 'no \\033[31mroom' >&2; exit 3",
+            "promtool ended with status 3: no \N{REPLACEMENT CHARACTER}",
+        ),
+        ("exit 3", "promtool ended with status 3$"),
+        ("kill -KILL $$", r"promtool was killed, as by a system without free memory; --query and --days take less"),
+        ("echo begun >&2; kill -TERM $$", r"promtool was ended by signal 15 \(Terminated\): begun$"),
+    ],
+)
+async def test_a_promtool_that_fails_leaves_nothing_behind(tmp_path: Path, script: str, message: str) -> None:
+    program(tmp_path, script)
     async with command(tmp_path):
         arguments = parsed(f"--config.file={tmp_path}/config.yaml", "--days=3", f"--blocks={tmp_path}/blocks")
-        with pytest.raises(ExporterError, match="promtool ended with status 3: no \N{REPLACEMENT CHARACTER}"):
+        with pytest.raises(ExporterError, match=message):
             await asyncio.to_thread(backfill.run, arguments, {"PATH": str(tmp_path)})
     assert names(tmp_path / "blocks") == []
 
@@ -359,6 +371,7 @@ async def test_an_existing_file_is_not_overwritten_without_the_flag(tmp_path: Pa
         ("nowhere/out.txt", "nowhere is not a directory that can be written"),
         # As below the home of another user (EACCES), which a test that runs as root may enter.
         (f"{'a' * 300}/out.txt", "a is not a directory that can be written"),
+        ("a" * 300, "a: File name too long; name another file"),
     ],
 )
 async def test_an_unwritable_output_is_reported_before_any_request(tmp_path: Path, output: str, message: str) -> None:
@@ -366,6 +379,31 @@ async def test_an_unwritable_output_is_reported_before_any_request(tmp_path: Pat
         with pytest.raises(FlagError, match=message):
             await run(tmp_path, output=output)
         assert not simulator.request_log.calls
+
+
+async def test_a_name_of_any_possible_length_is_written(tmp_path: Path) -> None:
+    name = "长" * 85  # 255 bytes
+    async with command(tmp_path):
+        assert await run(tmp_path, output=name) == 0
+    assert name in names(tmp_path)
+
+
+@pytest.mark.parametrize("flag", ["--output={}/out/out.txt", "--blocks={}/out"])
+async def test_a_directory_that_is_removed_meanwhile_is_one_clear_line(
+    flag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(tmp_path, "exit 0")
+    (tmp_path / "out").mkdir()
+
+    def remove(*_: object) -> list[str]:
+        (tmp_path / "out").rmdir()
+        return []
+
+    monkeypatch.setattr(backfill, "gap_messages", remove)
+    async with command(tmp_path):
+        arguments = parsed(f"--config.file={tmp_path}/config.yaml", "--days=3", flag.format(tmp_path))
+        with pytest.raises(ExporterError, match=r"^cannot write .*: No such file or directory$"):
+            await asyncio.to_thread(backfill.run, arguments, {"PATH": str(tmp_path)})
 
 
 async def test_a_missing_day_is_status_1_and_the_others_are_written(
@@ -442,6 +480,7 @@ async def test_a_disk_that_is_full_is_one_clear_line_and_no_file(tmp_path: Path)
         ("--days=0", "'0' is not a whole number from 1 to 30"),
         ("--days=31", "'31' is not a whole number from 1 to 30"),
         ("--days=x", "'x' is not a whole number from 1 to 30"),
+        pytest.param(f"--days={'1' * 5_000}", "1' is not a whole number from 1 to 30", id="digits"),
         ("--step=14s", "'14s' is not from 15s to 1d"),
         ("--step=25h", "'25h' is not from 15s to 1d"),
         ("--step=15500ms", "in whole seconds"),

@@ -119,6 +119,13 @@ def test_a_name_that_is_not_known(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(result.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize("name", ["a..b", f"{'a' * 64}.b"])
+def test_what_is_no_name_of_a_host(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    unhealthy = CheckResult(capsys, f"--url=http://{name}")
+    assert unhealthy.status == 1
+    assert unhealthy.err.startswith(f"http://{name}/-/healthy: not a name of a host")
+
+
 def test_a_proxy_of_the_environment_is_not_used(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -149,6 +156,7 @@ def test_a_key_log_of_the_environment_is_not_used(
         (["--url=http://127.0.0.1:9985/?a=b"], "write http:// or https://"),
         (["--url=http://127.0.0.1:9985/a b"], "write http:// or https://"),
         (["--url=http://[::1"], "write http:// or https://"),
+        (["--url=http://127.0.0.1:1/é"], "write http:// or https://"),
         (["--timeout=soon"], "'soon' is not a number of seconds above 0"),
         (["--timeout=0"], "'0' is not a number of seconds above 0"),
         (["--timeout=nan"], "'nan' is not a number of seconds above 0"),

@@ -25,6 +25,7 @@ from exporter.status.filters import FilterError, check, parse
 from exporter.status.languages import LANGUAGES, OWN_CODES, is_own, preferred, translated, words
 from exporter.vod import (
     categories,
+    error_bodies,
     error_codes,
     lenient_decoder,
     media_source,
@@ -218,6 +219,7 @@ UNREADABLE = (
     *(
         play_data,
         lenient_decoder,
+        error_bodies,
         row_values,
         player_metrics,
         metadata_values,

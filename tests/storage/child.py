@@ -1,4 +1,4 @@
-"""A process to kill or to run out of disk: `python -m tests.storage.child hold|polls|full|cut FILE`."""
+"""A process to kill or to run out of disk: `python -m tests.storage.child hold|polls|full|small|cut FILE`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from structlog.testing import capture_logs
 
+from exporter.errors import StartError
 from tests.storage.examples import TODAY, StorageFile, some
 
 if TYPE_CHECKING:
@@ -59,6 +60,17 @@ async def full(storage_file: StorageFile) -> None:
     print(json.dumps({"failures": storage_file.meter.failures, "meanwhile": meanwhile, "logs": logs}))  # noqa: T201 - likewise
 
 
+async def small(storage_file: StorageFile) -> None:
+    """Open the file while none may grow beyond a page; print why that fails."""
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        async with storage_file.opened():
+            pass
+    except StartError as error:
+        print(error)  # noqa: T201 - read by the test
+
+
 async def cut(storage_file: StorageFile) -> None:
     """Cut the -shm to several lengths while the file is open; print the number of failures and the logs."""
     shm = storage_file.path.with_name("state.db-shm")
@@ -73,4 +85,8 @@ async def cut(storage_file: StorageFile) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run({"hold": hold, "polls": polls, "full": full, "cut": cut}[sys.argv[1]](StorageFile(Path(sys.argv[2]))))
+    asyncio.run(
+        {"hold": hold, "polls": polls, "full": full, "small": small, "cut": cut}[sys.argv[1]](
+            StorageFile(Path(sys.argv[2]))
+        )
+    )

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.core.model import Dimensions
-from exporter.errors import StartError
+from exporter.errors import LARGER_FILES, StartError
 from tests.storage.child import poll
 from tests.storage.examples import TODAY, YESTERDAY, StorageFile, by_slice, some
 from tests.storage.stored import read_slices
@@ -60,8 +60,15 @@ async def test_a_full_disk_is_counted_logged_once_and_survived(storage_file: Sto
     assert seen["meanwhile"] == [str(TODAY)]
     assert [entry["event"] for entry in seen["logs"]] == ["storage failing", "storage recovered"]
     assert "SQLITE_" in seen["logs"][0]["error"]
+    assert seen["logs"][0]["advice"].startswith(LARGER_FILES)
     stored = [some(plays, day=TODAY - timedelta(days=ago)) for plays, ago in ((2, 0), (3, 1), (4, 2))]
     assert by_slice(await storage_file.everything()) == by_slice(stored)
+
+
+def test_a_limit_of_sizes_below_that_of_an_empty_file_is_named_at_the_start(storage_file: StorageFile) -> None:
+    with child("small", storage_file) as process:
+        assert process.stdout
+        assert process.stdout.read().endswith(f"{LARGER_FILES}\n")
 
 
 STORED = (

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -148,6 +150,12 @@ def test_a_rejected_search_says_why(answer: dict[str, Any], message: str) -> Non
 
 def test_a_body_that_can_be_repaired_is_an_answer() -> None:
     assert SEARCH_MEDIA.decode(b'{"Total": 0, "Other": NaN}', {"PageSize": "2"}).total == 0
+
+
+@pytest.mark.parametrize("value", [b'"\\q"', b"1e400", b"1" * 5_000], ids=["escape", "float", "digits"])
+def test_what_is_no_json_does_not_lack_fields(value: bytes) -> None:
+    with pytest.raises(UpstreamError, match="the response is not JSON that can be read"):
+        SEARCH_MEDIA.decode(b'{"Total":0,"MediaList":[],"Other":' + value + b"}", {"PageSize": "100"})
 
 
 def test_an_error_in_place_of_an_answer_is_named() -> None:
@@ -338,6 +346,21 @@ def test_an_error_code_beside_hits_is_that_error() -> None:
             RawResponse(200, {}, json.dumps(answer).encode()), SEARCH_MEDIA, {"PageSize": "9"}, now=0, hide=()
         )
     assert caught.value.code == "InternalError"
+
+
+@pytest.mark.parametrize(("action", "answer", "parameters"), NO_ROWS)
+def test_nesting_at_the_limit_of_the_interpreter_is_no_defect(
+    action: Action[Any], answer: dict[str, Any], parameters: dict[str, str]
+) -> None:
+    for depth in range(sys.getrecursionlimit() - 200, sys.getrecursionlimit()):
+        nested = f'{json.dumps(answer)[:-1]},"Other":{"[" * depth}{"]" * depth}}}'
+        with contextlib.suppress(UpstreamError):
+            action.decode(nested.encode(), parameters)
+
+
+def test_hits_beside_too_much_to_be_searched_for_an_error_are_malformed() -> None:
+    with pytest.raises(UpstreamError, match="content beside its rows that cannot be read"):
+        searched({"Total": 1, "MediaList": [{"MediaId": ID}], "Other": "x" * 70_000, "Code": "InternalError"})
 
 
 def test_a_page_beyond_the_last_hit_has_none() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 import tracemalloc
 from datetime import date
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -37,6 +38,7 @@ DAY = Slice("main", Dimensions(), date(2024, 3, 22))
 EXAMPLE = """{"RequestId":"25818875-5F78-4AF6-D7393642CA58****","TotalCount":1,"PageNo":1,"PageSize":20,
 "QoeInfoList":[{"VideoTitle":"阿里云VOD视频标题","VideoDuration":246,"MediaId":"9ae2af636ca6c10412f44891fc****",
 "DAU":5,"PlaySuccessVv":20,"PlayDurationPerUv":120,"PlayDuration":2400,"PlayPerVv":4}]}""".encode()
+PLAYED = {"MediaId": "m", "DAU": 1, "PlaySuccessVv": 2, "PlayDuration": 3}
 NUMBERS = {
     "VideoDuration": "media_duration",
     "DAU": "viewers",
@@ -312,7 +314,7 @@ def test_an_unusable_response_is_an_error_with_a_reason(mark: bytes, content: by
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (b"x" * 65_536, "the response has 65579 bytes and no rows"),
+        (b"x" * 65_536, "the response has no rows and 65579 bytes of other content"),
         (b"\xff", "the response has no rows, and other content that cannot be read"),
     ],
 )
@@ -324,6 +326,14 @@ def test_an_empty_response_with_a_text_that_is_not_searched_for_an_error_is_an_e
 @pytest.mark.parametrize("field", ["VideoTitle", "Unheard"])
 def test_deep_nesting(field: str) -> None:
     assert "too deeply" in refused(raw(f'"{field}":' + "[" * 2_000_000 + "]" * 2_000_000)).message
+
+
+@pytest.mark.parametrize("rows", [[], [PLAYED]])
+def test_nesting_at_the_limit_of_the_interpreter(rows: list[dict[str, object]]) -> None:
+    """Two readers of JSON, called from different depths, do not give up at the same one."""
+    for depth in range(sys.getrecursionlimit() - 200, sys.getrecursionlimit()):
+        with contextlib.suppress(UpstreamError):
+            decode(body(*rows)[:-1] + b',"Other":' + b"[" * depth + b"]" * depth + b"}")
 
 
 @pytest.mark.parametrize(
@@ -705,13 +715,30 @@ def test_no_rows_beside_different_values_of_a_name_are_no_zero(content: bytes, m
 
 
 @pytest.mark.parametrize("media_id", [None, "m"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b'"Code":"Throttling","Text":"' + b"x" * 70_000 + b'"', id="large"),
+        pytest.param(b'"Code":' + b"1" * 5_000, id="digits"),
+    ],
+)
+def test_rows_beside_content_that_may_hold_an_error_may_not_be_all(content: bytes, media_id: str | None) -> None:
+    page = decode(body(PLAYED)[:-1] + b"," + content + b"}", media_id=media_id)
+    assert (len(page.rows), page.total_count) == (1, None)
+    assert page.problems == (RowProblem("TotalCount", "beside content that cannot be read", ""),)
+
+
+def test_a_name_that_is_not_utf8_beside_rows_costs_no_row() -> None:
+    assert decode(body(PLAYED)[:-1] + b',"\xff":1}').total_count == 1
+
+
+@pytest.mark.parametrize("media_id", [None, "m"])
 @pytest.mark.parametrize("fields", [{"Code": "InternalError"}, {"Success": False}, {"retCode": 5}, {"isPartial": True}])
 def test_rows_beside_an_error_are_believed_and_their_number_is_not(
     fields: dict[str, object], media_id: str | None
 ) -> None:
     """If the number of rows were believed, every other media of the listing would get a zero."""
-    row = {"MediaId": "m", "DAU": 1, "PlaySuccessVv": 2, "PlayDuration": 3}
-    page = decode(body(row, **fields), media_id=media_id)
+    page = decode(body(PLAYED, **fields), media_id=media_id)
     assert [each.plays for each in page.rows] == [2]
     assert page.total_count is None
     assert page.problems == (RowProblem("TotalCount", "beside an error", ""),)
@@ -719,8 +746,7 @@ def test_rows_beside_an_error_are_believed_and_their_number_is_not(
 
 @pytest.mark.parametrize("fields", [{"New": 1}, {"Code": "200", "Message": "OK"}, {"Success": True}, {"Region": "cn"}])
 def test_rows_beside_other_fields_are_a_whole_answer(fields: dict[str, object]) -> None:
-    row = {"MediaId": "m", "DAU": 1, "PlaySuccessVv": 2, "PlayDuration": 3}
-    assert decode(body(row, **fields)) == Page((PlayRow("m", viewers=1, plays=2, play_duration=3),), 1, "R")
+    assert decode(body(PLAYED, **fields)) == Page((PlayRow("m", viewers=1, plays=2, play_duration=3),), 1, "R")
 
 
 def test_a_valid_page_may_have_rows_without_a_title_and_titles_with_control_characters() -> None:

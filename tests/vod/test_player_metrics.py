@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -134,6 +136,28 @@ def test_an_answer_that_cannot_be_believed_is_rejected(body: Any, message: str) 
 def test_no_rows_beside_text_that_is_not_utf8_are_an_error() -> None:
     with pytest.raises(UpstreamError, match="and other content that cannot be read"):
         decode(b'{"DataList":[],"Text":"\xff"}', REQUESTED)
+
+
+UNREADABLE = {
+    "a number of 5,000 digits": '"Code":' + "1" * 5_000,
+    "too much to be searched for an error": '"Code":"Throttling","Text":"' + "x" * 70_000 + '"',
+}
+
+
+@pytest.mark.parametrize("content", UNREADABLE.values(), ids=UNREADABLE)
+@pytest.mark.parametrize("rows", ["", json.dumps(ROW)])
+def test_content_that_may_hold_an_error_makes_no_bucket_empty(rows: str, content: str) -> None:
+    """The message is the exporter's own, not that of a library."""
+    with pytest.raises(UpstreamError, match=r"^the response has (no rows,? and|content beside its rows)") as caught:
+        decode(f'{{"DataList":[{rows}],{content}}}'.encode(), REQUESTED)
+    assert "digits" not in caught.value.message
+
+
+@pytest.mark.parametrize("rows", ["", json.dumps(ROW)])
+def test_nesting_at_the_limit_of_the_interpreter_is_no_defect(rows: str) -> None:
+    for depth in range(sys.getrecursionlimit() - 200, sys.getrecursionlimit()):
+        with contextlib.suppress(UpstreamError):
+            decode(f'{{"DataList":[{rows}],"Extend":{{}},"Other":{"[" * depth}{"]" * depth}}}'.encode(), REQUESTED)
 
 
 def test_no_rows_are_no_error() -> None:

@@ -197,6 +197,7 @@ def test_waiting_connections_are_evicted_for_a_descriptor_until_none_is_left() -
     with capture_logs() as logs:
         connections.sweep()
     assert logs[0]["too_few_descriptors"] == 3
+    assert "ulimit -n" in logs[0]["advice"]
 
 
 def test_closed_connections_are_logged_once_a_minute_with_their_number() -> None:
@@ -220,6 +221,7 @@ def test_a_connection_that_sends_too_much_is_closed_and_counted() -> None:
         connections.sweep()
     assert client.happened == ["ended"]
     assert (len(connections), logs[0]["too_much_sent"]) == (0, 1)
+    assert "ulimit" not in logs[0]["advice"]
 
 
 def test_abort_pending_closes_only_connections_without_a_complete_request() -> None:

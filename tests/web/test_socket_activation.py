@@ -40,6 +40,8 @@ def test_a_passed_socket_is_used_and_remains_open_in_systemd(monkeypatch: pytest
         ({"LISTEN_FDS": "1", "LISTEN_PID": "1"}, "the sockets are for process 1, and this is "),
         ({"LISTEN_FDS": "1"}, "LISTEN_PID and LISTEN_FDS do not have the form that systemd gives them"),
         ({**MINE, "LISTEN_FDS": "x"}, "LISTEN_PID and LISTEN_FDS do not have the form that systemd gives them"),
+        ({**MINE, "LISTEN_FDS": "1" * 5_000}, "LISTEN_PID and LISTEN_FDS do not have the form that systemd gives them"),
+        ({**MINE, "LISTEN_PID": "1" * 5_000}, "LISTEN_PID and LISTEN_FDS do not have the form that systemd gives them"),
         ({**MINE, "LISTEN_FDS": "0"}, "LISTEN_PID and LISTEN_FDS do not have the form that systemd gives them"),
     ],
 )

@@ -127,7 +127,7 @@ def _of_the_library(error: BaseException, server: str) -> tuple[str, str]:
 def _refusal(server: str, status: int, body: str) -> tuple[str, str]:
     try:
         fields = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict) or not isinstance(code := fields.get("Code"), str):
         return f"{server} answered with HTTP {status} and no error code", _NETWORK_ADVICE

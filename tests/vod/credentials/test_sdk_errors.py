@@ -82,6 +82,7 @@ LONG_PATH = "/run/" + "secrets/" * 12 + "token"
         (refused("SomethingNew", f"token {SECRET}"), "token ***", ""),
         (CredentialException("x, http_code: 502, result: <html>hunter2"), "sts.x answered with HTTP 502", "network"),
         (CredentialException('x, http_code: 500, result: ["hunter2"]'), "answered with HTTP 500", "network"),
+        (CredentialException(f"x, http_code: 500, result: {'[' * 100_000}"), "answered with HTTP 500", "network"),
         (
             CredentialException("Failed to get RAM session credentials from ECS metadata service. HttpCode=404"),
             "sts.x answered with HTTP 404",
