@@ -33,7 +33,7 @@ from exporter.scheduler import Scheduler
 from exporter.threads import run_in_daemon_thread
 from exporter.web.connection_limits import limits_for_process
 from exporter.web.routes import routes
-from exporter.web.server import bound, prepared, serving, urls
+from exporter.web.server import bound, serving, urls
 from exporter.web.socket_activation import inherited
 
 if TYPE_CHECKING:
@@ -195,8 +195,7 @@ async def serve(
             # Its file system may not respond.
             web_access = await run_in_daemon_thread(partial(_open_web_config, web_config), "web configuration")
             stack.enter_context(contextlib.closing(web_access))
-        opened = inherited(runtime.variables) if listen is None else bound(listen)
-        sockets = prepared(stack.enter_context(opened))
+        sockets = stack.enter_context(inherited(runtime.variables) if listen is None else bound(listen))
         daemon, accounts, player = await stack.enter_async_context(assemble(config, runtime, storage_path, shard))
         jobs = (*daemon.jobs(daemon.replica), *player.jobs(daemon.replica))
         scheduler = Scheduler(jobs, daemon.states)

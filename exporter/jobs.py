@@ -37,6 +37,11 @@ def poll_id(query: str) -> JobId:
     return JobId(JobKind.POLL, query)
 
 
+def player_poll_id(query: str) -> JobId:
+    """The ID of the job that polls a player query."""
+    return JobId(JobKind.PLAYER, query)
+
+
 def parse_job_id(text: str) -> JobId:
     """The ID that `str` has formatted; a name may contain slashes, too."""
     kind, _, name = text.partition("/")

@@ -53,7 +53,7 @@ def configure(level: str = "info", format_: str = "logfmt", stream: TextIO | Non
     renderer: Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=False, sort_keys=False)
         if format_ == "json"
-        else structlog.processors.LogfmtRenderer(key_order=["ts", "level", "msg"], drop_missing=True)
+        else structlog.processors.LogfmtRenderer()
     )
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(
@@ -95,7 +95,8 @@ def never_blocking(stream: TextIO | None = None) -> Generator[None]:
 
     writer = LineWriter(stream or stderr, notice)
     _writers.append(writer)
-    handler = _ToWriter(writer)
+    # A stream of its own: what another caller has printed without a line break must not precede a log line.
+    handler = logging.StreamHandler(LineStream(writer.put, stderr))
     handler.setFormatter(formatter)
     root.handlers, sys.stderr = [handler], LineStream(writer.put, stderr)
     try:
@@ -111,23 +112,6 @@ def never_blocking(stream: TextIO | None = None) -> Generator[None]:
 def lines_dropped() -> int:
     """The number of lines dropped since `never_blocking` was entered."""
     return sum(writer.dropped for writer in _writers)
-
-
-class _ToWriter(logging.Handler):
-    """Formats lines in the calling thread, at the time of the event; the writer writes them."""
-
-    def __init__(self, writer: LineWriter) -> None:
-        super().__init__()
-        self._writer = writer
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Format a record and pass it to the writer."""
-        try:
-            line = self.format(record)
-        except Exception:  # noqa: BLE001 - like every handler of the standard library, a bad record must not raise
-            self.handleError(record)
-        else:
-            self._writer.put(f"{line}\n")
 
 
 def _level_as_promslog(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -12,11 +12,11 @@ from exporter.core.cost import cost
 from exporter.core.player_buckets import Reading, TargetHistory
 from exporter.core.player_query import PlayerView
 from exporter.errors import ErrorKind, RequestSkipped, UpstreamError
-from exporter.jobs import Job, JobId, JobKind
+from exporter.jobs import Job, player_poll_id
 from exporter.vod import player_metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from exporter.core.player_buckets import TimeRange
     from exporter.core.player_query import PlayerQuery, PlayerTarget
@@ -160,23 +160,9 @@ class PlayerPolls:
 
     def jobs(self, replica: ReplicaConfig) -> tuple[Job, ...]:
         """The jobs that poll the player queries of a replica."""
-        return tuple(Job(_job_id(query), query.every, partial(self.poll, query)) for query in replica.player_queries)
-
-
-def changed_jobs(
-    old: ReplicaConfig, new: ReplicaConfig, accounts: Collection[str]
-) -> tuple[frozenset[JobId], frozenset[JobId]]:
-    """The jobs to interrupt and those to run now; `accounts` are those whose connection has changed."""
-    before, after = ({query.name: query for query in each.player_queries} for each in (old, new))
-    common = before.keys() & after.keys()
-    changed = {
-        name
-        for name in common
-        if replace(before[name], every=after[name].every) != after[name] or after[name].account in accounts
-    }
-    interrupted = [before[name] for name in (before.keys() - common) | changed]
-    due = [after[name] for name in (after.keys() - common) | changed]
-    return frozenset(map(_job_id, interrupted)), frozenset(map(_job_id, due))
+        return tuple(
+            Job(player_poll_id(query.name), query.every, partial(self.poll, query)) for query in replica.player_queries
+        )
 
 
 def _calls_of_play_data(replica: ReplicaConfig) -> dict[str, int | None]:
@@ -191,10 +177,6 @@ def _calls_of_play_data(replica: ReplicaConfig) -> dict[str, int | None]:
 
 
 _NOT_POLLED: Final = UpstreamError("not polled yet", code="", kind=ErrorKind.OTHER)
-
-
-def _job_id(query: PlayerQuery) -> JobId:
-    return JobId(JobKind.PLAYER, query.name)
 
 
 def _fields(history: TargetHistory) -> list[object]:

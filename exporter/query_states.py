@@ -30,8 +30,8 @@ class QueryMeter(Protocol):
         """A poll ended at `ended_at` (seconds since 1970) after `seconds`."""
         ...
 
-    def poll_skipped(self, account: str, query: str, *, up: bool | None = None) -> None:
-        """A due poll was skipped; `up` is the new state of the query, None: unchanged."""
+    def poll_skipped(self, account: str, query: str, *, overlapped: bool) -> None:
+        """A due poll was skipped: the query is down, unless the poll only overlapped with the previous one."""
         ...
 
     def next_poll(self, account: str, query: str, at: float) -> None:
@@ -69,7 +69,7 @@ class QueryStates:
         """Count and log a poll; it is no longer pending once its report is added."""
         query, result = report.query, report.result
         if result is PollResult.SKIPPED:
-            self._meter.poll_skipped(query.account, query.name, up=False)
+            self._meter.poll_skipped(query.account, query.name, overlapped=False)
         else:
             seconds, up = report.ended_at - report.started_at, result is PollResult.SUCCESS
             self._meter.poll_ended(query.account, query.name, result, seconds=seconds, ended_at=report.ended_at, up=up)
@@ -115,7 +115,7 @@ class QueryStates:
     def run_skipped(self, job: JobId, /) -> None:
         """Count and log a poll that was due while the previous one was still running; of a player, only log it."""
         if job.kind is JobKind.POLL:
-            self._meter.poll_skipped(self._account(job.name), job.name)
+            self._meter.poll_skipped(self._account(job.name), job.name, overlapped=True)
         if job.kind in {JobKind.POLL, JobKind.PLAYER}:
             event = "poll skipped" if job.kind is JobKind.POLL else "player poll skipped"
             _log.warning(

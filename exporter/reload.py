@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import structlog
 
 from exporter.accounts import same_connection, same_identity
 from exporter.errors import ExporterError, StartError
-from exporter.jobs import poll_id
-from exporter.player_polls import changed_jobs
+from exporter.jobs import player_poll_id, poll_id
 from exporter.replica import replica_config
 from exporter.single_flight import SharedRun
 from exporter.threads import run_in_daemon_thread
@@ -23,10 +22,14 @@ if TYPE_CHECKING:
     from exporter.accounts import Accounts
     from exporter.config.accounts import AccountSettings
     from exporter.config.schema import Config
+    from exporter.core.model import Query
+    from exporter.core.player_query import PlayerQuery
     from exporter.daemon import Daemon
     from exporter.jobs import Job, JobId
     from exporter.player_polls import PlayerPolls
     from exporter.replica import ReplicaConfig
+
+AnyQuery = TypeVar("AnyQuery", "Query", "PlayerQuery")
 
 _log = structlog.get_logger()
 
@@ -55,29 +58,32 @@ class ScheduleChanges:
 
     * `interrupted`: a running poll must be cancelled: the query was removed or requests something else, or its
       account's connection changed. The data it has received so far is kept.
-    * `due`: to be polled now: the query is new or requests something else, or its account's identity changed.
+    * `due`: to be polled now: the query is new or requests something else, or its account changed.
     """
 
     interrupted: frozenset[str]
     due: frozenset[str]
 
 
-def schedule_changes(old: ReplicaConfig, new: ReplicaConfig) -> ScheduleChanges:
-    """Compare queries and accounts of the configuration in use with those of a new one."""
-    before, after = ({query.name: query for query in each.queries} for each in (old, new))
+def schedule_changes(
+    old: Iterable[AnyQuery], new: Iterable[AnyQuery], *, reconnected: Collection[str], due: Collection[str]
+) -> ScheduleChanges:
+    """Compare the queries in use with those of a new configuration.
+
+    `reconnected`: the accounts whose connection changed. `due`: the accounts whose queries are to be polled now.
+    """
+    before, after = ({query.name: query for query in each} for each in (old, new))
     removed = before.keys() - after.keys()
     remaining = before.keys() & after.keys()
     # Another interval alone changes no request.
     changed = {name for name in remaining if replace(before[name], every=after[name].every) != after[name]}
 
-    def account_differs(same: Callable[[AccountSettings, AccountSettings], bool]) -> set[str]:
-        """The remaining queries whose account changed in the respect that `same` compares."""
-        differing = _differing_accounts(old, new, same)
-        return {name for name in remaining if after[name].account in differing}
+    def of(accounts: Collection[str]) -> set[str]:
+        return {name for name in remaining if after[name].account in accounts}
 
     return ScheduleChanges(
-        interrupted=frozenset(removed | changed | account_differs(same_connection)),
-        due=frozenset((after.keys() - before.keys()) | changed | account_differs(same_identity)),
+        interrupted=frozenset(removed | changed | of(reconnected)),
+        due=frozenset((after.keys() - before.keys()) | changed | of(due)),
     )
 
 
@@ -89,7 +95,7 @@ def _differing_accounts(
     return {name for name in before.keys() & after.keys() if not same(before[name], after[name])}
 
 
-def discovery_changed(old: ReplicaConfig, new: ReplicaConfig) -> bool:
+def _discovery_changed(old: ReplicaConfig, new: ReplicaConfig) -> bool:
     """Whether anything has changed that searches or metadata depend on."""
     return (old.accounts, old.rules.metadata) != (new.accounts, new.rules.metadata)
 
@@ -154,7 +160,13 @@ class Reloader:
         config = await run_in_daemon_thread(self._read, "reading the configuration")
         replica = replica_config(config, self._daemon.replica.shard, self._daemon.discovery.found)
         async with self._accounts.opened(replica.accounts) as accounts:
-            changes = schedule_changes(self._daemon.replica, replica)
+            before = self._daemon.replica
+            reconnected = _differing_accounts(before, replica, same_connection)
+            changed_identity = _differing_accounts(before, replica, same_identity)
+            changes = schedule_changes(before.queries, replica.queries, reconnected=reconnected, due=changed_identity)
+            player = schedule_changes(
+                before.player_queries, replica.player_queries, reconnected=reconnected, due=reconnected
+            )
 
             def swap() -> None:
                 self._accounts.adopt(accounts)
@@ -167,11 +179,9 @@ class Reloader:
             due &= {query.name for query in replica.queries}
             # Searches and metadata are restarted: their account, its client or their conditions may have changed.
             discovery = {job.id for job in self._daemon.discovery.jobs(replica)}
-            reconnected = _differing_accounts(self._daemon.replica, replica, same_connection)
-            player_interrupted, player_due = changed_jobs(self._daemon.replica, replica, reconnected)
-            interrupted = {*map(poll_id, changes.interrupted), *discovery, *player_interrupted}
-            due_jobs = {*map(poll_id, due), *player_due}
-            if discovery_changed(self._daemon.replica, replica):
+            interrupted = {*map(poll_id, changes.interrupted), *map(player_poll_id, player.interrupted), *discovery}
+            due_jobs = {*map(poll_id, due), *map(player_poll_id, player.due)}
+            if _discovery_changed(before, replica):
                 due_jobs |= discovery
             all_jobs = (*self._daemon.jobs(replica), *self._player.jobs(replica))
             await self._polling.reconfigure(all_jobs, interrupted=interrupted, due=due_jobs, swap=swap)

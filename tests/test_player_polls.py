@@ -17,8 +17,8 @@ from exporter.core.sharding import WHOLE, Shard
 from exporter.exposition.negotiation import respond
 from exporter.exposition.render import Renderer
 from exporter.exposition.telemetry import Telemetry
-from exporter.jobs import JobId, JobKind
-from exporter.player_polls import PlayerPolls, changed_jobs
+from exporter.player_polls import PlayerPolls
+from exporter.reload import ScheduleChanges, schedule_changes
 from exporter.replica import ReplicaConfig, replica_config
 from exporter.simulator.faults import Fault
 from exporter.simulator.options import Conditions, SimulatorOptions
@@ -238,13 +238,15 @@ async def test_a_clock_that_is_set_gives_no_bucket_before_it_is_over() -> None:
 def test_changed_queries_are_interrupted_and_polled_now() -> None:
     before = config_of(
         "http://127.0.0.1:1", "player: [{name: a, terminal_type: web}, {name: b, terminal_type: mobile}]\n"
-    )
+    ).player_queries
     after = config_of(
         "http://127.0.0.1:1", "player: [{name: a, terminal_type: web, every: 10m}, {name: c, terminal_type: mobile}]\n"
-    )
-    assert changed_jobs(before, before, set()) == (frozenset(), frozenset())
-    assert changed_jobs(before, after, set()) == (frozenset({player_id("b")}), frozenset({player_id("c")}))
-    assert changed_jobs(before, after, {"main"})[0] == frozenset({player_id("a"), player_id("b")})
+    ).player_queries
+    nothing = ScheduleChanges(frozenset(), frozenset())
+    assert schedule_changes(before, before, reconnected=(), due=()) == nothing
+    assert schedule_changes(before, after, reconnected=(), due=()) == ScheduleChanges(frozenset("b"), frozenset("c"))
+    assert schedule_changes(before, after, reconnected=["main"], due=()).interrupted == {"a", "b"}
+    assert schedule_changes(before, after, reconnected=(), due=["main"]).due == {"a", "c"}
 
 
 def test_each_query_is_polled_by_one_replica() -> None:
@@ -253,7 +255,3 @@ def test_each_query_is_polled_by_one_replica() -> None:
     ).config
     names = [query.name for number in range(3) for query in replica_config(config, Shard(number, 3)).player_queries]
     assert sorted(names) == ["a", "b"]
-
-
-def player_id(name: str) -> JobId:
-    return JobId(JobKind.PLAYER, name)

@@ -26,8 +26,8 @@ class Meter:
     def poll_ended(self, account: str, query: str, result: str, *, seconds: float, ended_at: float, up: bool) -> None:
         self.counted.append((account, query, result, seconds, ended_at, up))
 
-    def poll_skipped(self, account: str, query: str, *, up: bool | None = None) -> None:
-        self.counted.append((account, query, "skipped", up))
+    def poll_skipped(self, account: str, query: str, *, overlapped: bool) -> None:
+        self.counted.append((account, query, "skipped", overlapped))
 
     def next_poll(self, account: str, query: str, at: float) -> None:
         self.counted.append((account, query, "next", at))
@@ -96,7 +96,7 @@ def test_a_poll_that_was_due_during_the_last_one_is_counted_and_logged_one_of_a_
         for kind in JobKind:
             made.run_skipped(JobId(kind, "a"))
             made.next_run(JobId(kind, "a"), NOON)
-    assert meter.counted == [("main", "a", "skipped", None), ("main", "a", "next", NOON)]
+    assert meter.counted == [("main", "a", "skipped", True), ("main", "a", "next", NOON)]
     assert [(line["event"], line["query"]) for line in logged] == [("poll skipped", "a"), ("player poll skipped", "a")]
     assert all("every" in line["advice"] for line in logged)
 

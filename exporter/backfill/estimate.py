@@ -1,4 +1,4 @@
-"""How large a backfill becomes, before it starts, and the step between samples that keeps it small."""
+"""How large a backfill will be, before it starts, and the step between samples that keeps it small."""
 
 from __future__ import annotations
 

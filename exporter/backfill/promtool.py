@@ -1,4 +1,4 @@
-"""Blocks of Prometheus from an OpenMetrics file, by promtool."""
+"""Makes Prometheus blocks of an OpenMetrics file, with promtool."""
 
 from __future__ import annotations
 

@@ -33,19 +33,19 @@ class HistoricalView:
     instants: range
 
 
-def newest_writable(now: float) -> int:
+def _newest_writable(now: float) -> int:
     """The last instant (seconds since 1970) that may be written at `now`."""
     return int(now) - _HEAD_BLOCK
 
 
-def visible_from(play_date: date) -> float:
+def _visible_from(play_date: date) -> float:
     """When a day becomes visible as `days_ago="1"`, in seconds since 1970."""
     return play_dates.start(play_date) + VISIBLE_AFTER
 
 
 def writable_from(play_date: date, settlement: Settlement) -> float:
     """When a day is final and its first visible instant may be written, in seconds since 1970."""
-    return max(visible_from(play_date) + _HEAD_BLOCK, play_dates.start(play_date) + settlement.after)
+    return max(_visible_from(play_date) + _HEAD_BLOCK, play_dates.start(play_date) + settlement.after)
 
 
 def past_dates(now: float, count: int, settlement: Settlement) -> tuple[date, ...]:
@@ -77,10 +77,10 @@ def views(
     known = Snapshot().updated(final for data in snapshot.slices.values() if (final := _final(data, settlement)))
     found = []
     for play_date in sorted(dates):
-        start = int(visible_from(play_date))
+        start = int(_visible_from(play_date))
         publication = publish(known, rules, start)
         if publication.slices:
-            instants = range(start, min(start + _DAY, newest_writable(now) + 1), step)
+            instants = range(start, min(start + _DAY, _newest_writable(now) + 1), step)
             found.append(HistoricalView(publication, instants))
     return tuple(found)
 
@@ -119,5 +119,5 @@ def _final(data: SliceData, settlement: Settlement) -> SliceData | None:
         listed=listed,
         rankings=rankings,
         total=data.total if settlement.possible(play_date, data.total_at) else None,
-        updated_at=visible_from(play_date) if is_final else None,
+        updated_at=_visible_from(play_date) if is_final else None,
     )

@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """
     if bool(arguments.output) == bool(arguments.blocks):
         raise FlagError("give either --output=FILE or --blocks=DIRECTORY")
-    config = selected(load(arguments.config_file, environ), arguments.queries)
+    config = _selected(load(arguments.config_file, environ), arguments.queries)
     console = Console(stderr=True, highlight=False)
 
     def print_line(line: str) -> None:
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     with shown(console) as progress:
         runtime = app.Runtime(environ)
         fetched = run_interruptible(fetch(config, runtime, arguments.days, progress, arguments.storage_path))
-    for line in (*gap_messages(fetched, arguments.days), *invalid_value_messages(fetched)):
+    for line in (*gap_messages(fetched, arguments.days), *_invalid_value_messages(fetched)):
         print_line(line)
     views = fetched.views(LOOKBACK)
     if not views:
@@ -72,13 +72,13 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     if step != LOOKBACK:
         views = fetched.views(step)
     if not arguments.step and step > LOOKBACK:
-        print_line(longer_step_message(step))
+        print_line(_longer_step_message(step))
     labels = dict(arguments.labels)
     if arguments.blocks:
         with promtool.text_file(arguments.blocks) as output:
             written = _write_file(output, views, labels, console)
             print_line(f"promtool creates blocks from it in {arguments.blocks}")
-            promtool.create_blocks(program, output, arguments.blocks, hours_of_blocks(views))
+            promtool.create_blocks(program, output, arguments.blocks, _hours_of_blocks(views))
     else:
         written = _write_file(arguments.output, views, labels, console)
     for line in describe_output(arguments.output, views, written):
@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     return 1 if fetched.gaps else 0
 
 
-def selected(config: Config, names: Sequence[str]) -> Config:
+def _selected(config: Config, names: Sequence[str]) -> Config:
     """The configuration with only these queries (no names: all). Raises FlagError for an unknown name."""
     if unknown := sorted(set(names) - {query.name for query in config.queries}):
         known = ", ".join(query.name for query in config.queries)
@@ -96,7 +96,7 @@ def selected(config: Config, names: Sequence[str]) -> Config:
     return config.model_copy(update={"queries": tuple(query for query in config.queries if query.name in names)})
 
 
-def longer_step_message(step: int) -> str:
+def _longer_step_message(step: int) -> str:
     """Why the step is longer than Prometheus' lookback, and what to do about it."""
     return (
         f"--step={to_text(step)}, because 5m would be more than 10 million samples: graphs have gaps between samples;"
@@ -144,7 +144,7 @@ def gap_messages(fetched: BackfillData, count: int) -> Iterator[str]:
     yield from dict.fromkeys(gap.advice for gap in fetched.gaps if gap.advice)
 
 
-def invalid_value_messages(fetched: BackfillData) -> Iterator[str]:
+def _invalid_value_messages(fetched: BackfillData) -> Iterator[str]:
     """A line about invalid values, which the daemon counts as `aliyun_vod_api_invalid_values_total`."""
     if fetched.problems:
         values = sum(problem.times for problem in fetched.problems)
@@ -153,7 +153,7 @@ def invalid_value_messages(fetched: BackfillData) -> Iterator[str]:
         )
 
 
-def hours_of_blocks(views: Sequence[HistoricalView]) -> int:
+def _hours_of_blocks(views: Sequence[HistoricalView]) -> int:
     """Hours that all samples span: with its default blocks of 2 h, promtool would read the file hundreds of times."""
     return (views[-1].instants[-1] - views[0].instants[0]) // 3600 + 24
 
@@ -169,7 +169,7 @@ def describe_output(output: Path | None, views: Sequence[HistoricalView], sample
         yield "next: move the blocks into the storage directory of your Prometheus, and give them to its user"
     else:
         file = "backfill.txt" if output == STANDARD_OUTPUT else str(output)
-        hours = hours_of_blocks(views)
+        hours = _hours_of_blocks(views)
         yield "next, with the storage directory of your Prometheus in place of DATA:"
         yield f"  promtool tsdb create-blocks-from openmetrics --max-block-duration={hours}h {shlex.quote(file)} DATA"
     yield "and let Prometheus keep them: --storage.tsdb.retention.time is 15d by default, so set it to 90d or more"

@@ -1,4 +1,4 @@
-"""The image's health check: request `/-/healthy` of a running exporter; exit status 0 or 1, and one line with why."""
+"""The image's health check: request `/-/healthy` of a running exporter; exit status 0 or 1, and one line saying why."""
 
 from __future__ import annotations
 

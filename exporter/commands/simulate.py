@@ -32,14 +32,14 @@ _log = structlog.get_logger()
 def run(arguments: argparse.Namespace, _environ: Mapping[str, str]) -> int:
     """Serve until SIGTERM or SIGINT. Raises FlagError and StartError."""
     try:
-        simulator = Simulator(simulator_options(arguments))
+        simulator = Simulator(_simulator_options(arguments))
     except ValueError as error:
         raise FlagError(str(error)) from None
     asyncio.run(_serve(simulator, arguments.listen))
     return 0
 
 
-def simulator_options(arguments: argparse.Namespace) -> SimulatorOptions:
+def _simulator_options(arguments: argparse.Namespace) -> SimulatorOptions:
     """The simulator's options from the flags. Raises ValueError that says what is allowed."""
     return SimulatorOptions(
         seed=arguments.seed,

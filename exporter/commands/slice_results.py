@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -74,7 +74,7 @@ class SliceResult:
 
 def filter_labels(dimensions: Dimensions) -> dict[str, str]:
     """The filters as label values, by name."""
-    return {name: value or "all" for name, value in asdict(dimensions).items()}
+    return {field.name: label for field, label in zip(fields(dimensions), dimensions.labels, strict=True)}
 
 
 def results_by_slice(reports: Iterable[PollReport], publication: Publication, now: float) -> tuple[SliceResult, ...]:

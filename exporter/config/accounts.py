@@ -1,4 +1,4 @@
-"""Settings of accounts: how they are called, with which credentials, and how much; knows no queries."""
+"""Settings of accounts: credentials, endpoint and limits; knows no queries."""
 
 from __future__ import annotations
 

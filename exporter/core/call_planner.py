@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.core.fields import preferred_row, same_row
 from exporter.core.listing import NO_EARLIER_ROWS, EarlierRows
-from exporter.core.merge import observe
 from exporter.core.model import Measure, RowProblem, merged_problems
+from exporter.core.observation import observe
 from exporter.core.page_reader import PageReader, PageRequest
-from exporter.core.pages_or_ids import last_certain_page, pages_of, worth_a_page
-from exporter.core.plan import PAGE_SIZE
+from exporter.core.pages_or_ids import last_certain_page, worth_a_page
+from exporter.core.plan import PAGE_SIZE, pages_of
 from exporter.errors import ErrorKind
 
 if TYPE_CHECKING:
     from exporter.core.listing import Listing
-    from exporter.core.merge import SliceObservation
     from exporter.core.model import Page, PlayRow
+    from exporter.core.observation import SliceObservation
     from exporter.core.plan import FetchPlan
     from exporter.errors import UpstreamError
 

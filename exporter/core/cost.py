@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.core.fields import MEDIA_NUMBERS, PLAY_NUMBERS
 from exporter.core.media_details import MEDIA_PER_CALL
+from exporter.core.media_search import PAGE_SIZE as HITS_PER_PAGE
 from exporter.core.model import ByIds, Dimensions, Everything, Top
 from exporter.core.pages_or_ids import FEW_MEDIA, MANY_MEDIA
-from exporter.core.plan import PAGE_SIZE, has_expected_plays, unpublished_days
+from exporter.core.plan import has_expected_plays, pages_of, unpublished_days
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -134,7 +135,7 @@ def _walk_calls(found: Estimate) -> Estimate:
     """Each page but the first repeats the last hit of the one before."""
 
     def pages(media: int) -> int:
-        return 1 + ceil(max(0, media - PAGE_SIZE) / (PAGE_SIZE - 1))
+        return 1 + ceil(max(0, media - HITS_PER_PAGE) / (HITS_PER_PAGE - 1))
 
     return Estimate(pages(found.low), None if found.high is None else pages(found.high))
 
@@ -153,14 +154,15 @@ def _times(estimate: Estimate, factor: float) -> Estimate:
 
 def _per_slice(media: Media, total: int | None) -> tuple[Estimate, Estimate]:
     """Calls for one slice with `total` media with plays (None: unknown), and the media that get series."""
-    pages = None if total is None else max(1, ceil(total / PAGE_SIZE))
+    pages = None if total is None else max(1, pages_of(total))
     match media:
         case ByIds(ids):
             return _calls_by_ids(len(ids), pages), Estimate(len(ids), len(ids))
         case Top(n):
-            if total is None or pages is None:
-                return Estimate(1, ceil(n / PAGE_SIZE)), Estimate(0, n)
-            calls, shown = min(pages, ceil(n / PAGE_SIZE)), min(n, total)
+            if total is None:
+                return Estimate(1, pages_of(n)), Estimate(0, n)
+            shown = min(n, total)
+            calls = max(1, pages_of(shown))
             return Estimate(calls, calls), Estimate(shown, shown)
         case Everything():
             return Estimate(pages or 1, pages), Estimate(total or 0, total)

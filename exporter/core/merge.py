@@ -1,46 +1,64 @@
-"""The responses for one slice → an observation, merged into the known data: rows, zeros, rankings, what is settled."""
+"""An observation of one slice, merged into the known data: rows, zeros, rankings, what is settled."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from exporter.core import play_dates
 from exporter.core.fields import same_row
-from exporter.core.model import Freshness, MediaRecord, Ranking, SliceData, Top
+from exporter.core.model import Freshness, MediaRecord, Ranking, SliceData
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporter.core.listing import Listing
-    from exporter.core.model import Measure, PlayRow, Slice
-    from exporter.core.plan import FetchPlan
+    from exporter.core.model import PlayRow, Slice
+    from exporter.core.observation import SliceObservation
     from exporter.core.play_dates import Settlement
 
 
 @dataclass(frozen=True, slots=True)
-class SliceObservation:
-    """What one poll observed of a slice at `at` (seconds since 1970).
+class _Poll:
+    """What a poll says about whether the data of a day is settled.
 
-    * `rows`: by media ID; None if the video was requested and has no row.
-    * `listed`: the rows are all rows of the result set.
-    * `tops`: the top media by a measure, best first.
-    * `total`: how many media have plays; None if no listing was read.
-    * `is_whole`: everything planned was returned.
-    * `truncated`: a page failed or the service counted more rows than it listed, so tops may be shorter than requested.
-    * `uncertain_rankings`: measures of tops from which a video that belongs there may be missing.
-    * `unattributed_rows`: rows without a usable media ID.
+    * `at`: when; `final_from`: what has changed since then changed late. In seconds since 1970.
+    * `possible`: the day can be final.
+    * `one_is_enough`: this poll settles what has not changed late, however often that was confirmed.
+    * `unchanged`: how many unchanged polls settle the rest.
     """
 
     at: float
-    rows: Mapping[str, PlayRow | None] = field(default_factory=dict)
-    listed: bool = False
-    tops: tuple[tuple[Top, tuple[str, ...]], ...] = ()
-    total: int | None = None
-    is_whole: bool = True
-    truncated: bool = False
-    uncertain_rankings: frozenset[Measure] = frozenset()
-    unattributed_rows: int = 0
+    final_from: float
+    possible: bool
+    one_is_enough: bool
+    unchanged: int
+
+    @classmethod
+    def of(cls, observation: SliceObservation, before: SliceData, settlement: Settlement) -> _Poll:
+        day, at = before.slice.play_date, observation.at
+        has_plays = any(row is not None for row in observation.rows.values()) or any(
+            record.row is not None for record in before.records.values()
+        )
+        return cls(
+            at,
+            final_from=play_dates.start(day) + settlement.after,
+            possible=settlement.possible(day, at),
+            one_is_enough=settlement.certain(day, at) and has_plays,
+            unchanged=settlement.unchanged,
+        )
+
+    def changed_late(self, before: Freshness | None) -> bool:
+        """Whether a change is late: what has changed was last observed when the day could be final already."""
+        return before is not None and before.observed_at >= self.final_from
+
+    def freshness(self, before: Freshness | None, *, same: bool, whole: bool = True) -> Freshness:
+        """The freshness after this poll of what it observed; `whole` if nothing that belongs to it can be missing."""
+        if before is not None and before.settled and same:
+            return before
+        confirmations = before.confirmations + 1 if before is not None and same and self.possible else 0
+        sure = self.one_is_enough and whole and (same or not self.changed_late(before))
+        settled = self.possible and (confirmations >= self.unchanged or sure)
+        return Freshness(self.at, confirmations, settled=settled)
 
 
 def merge_observation(
@@ -53,52 +71,14 @@ def merge_observation(
     keeps the time when it settled: what was added later is newer.
     """
     before = known or SliceData(slice_)
-    possible = settlement.possible(slice_.play_date, observation.at)
-    final = settlement.certain(slice_.play_date, observation.at)
-    final_from = play_dates.start(slice_.play_date) + settlement.after
-    has_plays = any(row is not None for row in observation.rows.values()) or any(
-        record.row is not None for record in before.records.values()
-    )
-    one_poll_is_enough = final and has_plays
-
-    def changed_late(before: Freshness | None) -> bool:
-        return before is not None and before.observed_at >= final_from
-
-    def freshness(before: Freshness | None, *, same: bool, whole: bool = True) -> Freshness:
-        if before is not None and before.settled and same:
-            return before
-        confirmations = before.confirmations + 1 if before is not None and same and possible else 0
-        sure = one_poll_is_enough and whole and (same or not changed_late(before))
-        settled = possible and (confirmations >= settlement.unchanged or sure)
-        return Freshness(observation.at, confirmations, settled=settled)
-
+    poll = _Poll.of(observation, before, settlement)
     rows = {**_known_zeros(before), **observation.rows} if observation.listed else observation.rows
-    changed: set[str] = set()
-    late: set[str] = set()  # media whose row changed or disappeared after the day could be final
-    records: dict[str, MediaRecord] = {}
-    # 50,000 records share two or three of them: by the identity of the previous one, and whether the row is the same.
-    shared: dict[tuple[int, bool], Freshness] = {}
-    unlisted = before.unlisted_record
-    for media_id, row in rows.items():
-        previous = before.records.get(media_id, unlisted)
-        fresh_before = None if previous is None else previous.freshness
-        same = previous is not None and same_row(previous.row, row)
-        key = id(fresh_before), same
-        if key not in shared:
-            shared[key] = freshness(fresh_before, same=same)
-        if previous is not None and same:
-            # An equal row stays the same object, so that what was built from it need not be built again.
-            records[media_id] = MediaRecord(previous.row if previous.row == row else row, shared[key])
-        else:
-            changed.add(media_id)
-            if changed_late(fresh_before):
-                late.add(media_id)
-            records[media_id] = MediaRecord(row, shared[key])
+    records, changed, late = _records(rows, before, poll)
     listed, rankings = before.listed, dict(before.rankings)
     if observation.listed:
         gone = before.records.keys() - records.keys()
-        late.update(media_id for media_id in gone if changed_late(before.records[media_id].freshness))
-        listed = freshness(before.listed, same=not changed and not gone, whole=not late)
+        late.update(media_id for media_id in gone if poll.changed_late(before.records[media_id].freshness))
+        listed = poll.freshness(before.listed, same=not changed and not gone, whole=not late)
     for top, first in observation.tops:
         ranked = before.rankings.get(top.by)
         media_ids = _extend_ranking(first, ranked)[: top.n] if observation.truncated else first
@@ -108,7 +88,7 @@ def merge_observation(
         rankings[top.by] = Ranking(
             top.n,
             media_ids,
-            freshness(ranked.freshness if ranked else None, same=same, whole=whole and late.isdisjoint(first)),
+            poll.freshness(ranked.freshness if ranked else None, same=same, whole=whole and late.isdisjoint(first)),
         )
     return replace(
         before,
@@ -139,74 +119,29 @@ def _known_zeros(before: SliceData) -> dict[str, PlayRow | None]:
     return {media_id: None for media_id, record in before.records.items() if record.row is None}
 
 
-def observe(
-    plan: FetchPlan,
-    listings: Mapping[Measure, Listing],
-    rows_by_id: Mapping[str, PlayRow | None],
-    at: float,
-    *,
-    aborted: bool,
-) -> SliceObservation:
-    """Everything returned until `at` (seconds since 1970); `is_whole` if that is all that was planned.
-
-    * `listings`: the listings read, by their order.
-    * `rows_by_id`: responses to calls by media ID; None for a video without plays.
-    * `aborted`: a page that is needed failed.
-    """
-    complete = next((listing for listing in listings.values() if listing.complete and _keeps_all(plan, listing)), None)
-    rows: dict[str, PlayRow | None] = {**_zeros(plan, listings), **rows_by_id}
-    for listing in listings.values():
-        rows |= listing.all_rows if listing is complete or plan.everything else _wanted(plan, listing)
-    tops: dict[Top, tuple[dict[str, PlayRow], bool]] = {}
-    if complete is None:
-        for by, n in plan.tops.items():
-            ranking = _top(n, by, listings.get(by), rows, aborted=aborted)
-            if ranking is not None:
-                tops[Top(n, by)] = ranking
-    for ranked, _ in tops.values():
-        rows |= ranked
-    short_by = sum(listing.short_by for listing in listings.values())
-    return SliceObservation(
-        at,
-        rows,
-        listed=complete is not None,
-        tops=tuple((top, tuple(ranked)) for top, (ranked, _) in tops.items()),
-        total=next((listing.total for listing in listings.values() if listing.total is not None), None),
-        is_whole=not aborted and not short_by and plan.ids <= rows.keys(),
-        truncated=aborted or bool(short_by),
-        uncertain_rankings=frozenset(top.by for top, (_, is_certain) in tops.items() if not is_certain),
-        unattributed_rows=complete.skipped if complete else 0,
-    )
-
-
-def _top(
-    n: int, by: Measure, listing: Listing | None, rows: Mapping[str, PlayRow | None], *, aborted: bool
-) -> tuple[dict[str, PlayRow], bool] | None:
-    """The top `n` rows by a measure, best first, and whether no row that belongs to it can be missing.
-
-    In the service's order if it was requested in that order, otherwise sorted by the numbers of all rows. None if the
-    first page of that order was not read.
-    """
-    if listing is not None:
-        return listing.first(n) if listing.number or not aborted else None
-    played = [row for row in rows.values() if row is not None]
-    best = sorted(played, key=lambda row: -(getattr(row, by.value) or 0))[:n]
-    return {row.media_id: row for row in best}, True
-
-
-def _zeros(plan: FetchPlan, listings: Mapping[Measure, Listing]) -> dict[str, PlayRow | None]:
-    """The planned media, as zeros, if a complete listing shows which of them have plays."""
-    complete = any(listing.complete and not listing.skipped for listing in listings.values())
-    return dict.fromkeys(plan.ids) if complete else {}
-
-
-def _keeps_all(plan: FetchPlan, listing: Listing) -> bool:
-    """Whether all rows of a listing are wanted; when it was read for some media, the other rows are not kept."""
-    return plan.everything or bool(listing.n and len(listing.rows) <= listing.n)
-
-
-def _wanted(plan: FetchPlan, listing: Listing) -> dict[str, PlayRow]:
-    """The rows of a listing that belong to its top or are of planned media."""
-    first = tuple(listing.rows)[: listing.n or 0]
-    rows = listing.all_rows
-    return {media_id: rows[media_id] for media_id in (*first, *(plan.ids & rows.keys()))}
+def _records(
+    rows: Mapping[str, PlayRow | None], before: SliceData, poll: _Poll
+) -> tuple[dict[str, MediaRecord], set[str], set[str]]:
+    """The records of observed media, which of these media have changed, and which of them did so late."""
+    records: dict[str, MediaRecord] = {}
+    changed: set[str] = set()
+    late: set[str] = set()
+    # 50,000 records share two or three of them: by the identity of the previous one, and whether the row is the same.
+    shared: dict[tuple[int, bool], Freshness] = {}
+    unlisted = before.unlisted_record
+    for media_id, row in rows.items():
+        previous = before.records.get(media_id, unlisted)
+        fresh_before = None if previous is None else previous.freshness
+        same = previous is not None and same_row(previous.row, row)
+        key = id(fresh_before), same
+        if key not in shared:
+            shared[key] = poll.freshness(fresh_before, same=same)
+        if previous is not None and same:
+            # An equal row stays the same object, so that what was built from it need not be built again.
+            records[media_id] = MediaRecord(previous.row if previous.row == row else row, shared[key])
+        else:
+            changed.add(media_id)
+            if poll.changed_late(fresh_before):
+                late.add(media_id)
+            records[media_id] = MediaRecord(row, shared[key])
+    return records, changed, late

@@ -35,6 +35,11 @@ class Dimensions:
     os: str | None = None
     region: str | None = None
 
+    @property
+    def labels(self) -> tuple[str, str, str]:
+        """The values of the labels terminal_type, os and region."""
+        return self.terminal_type or "all", self.os or "all", self.region or "all"
+
 
 @dataclass(frozen=True, slots=True)
 class Slice:
@@ -157,7 +162,7 @@ class RowProblem:
 
 
 def merged_problems(problems: Iterable[RowProblem]) -> tuple[RowProblem, ...]:
-    """One problem for each field and reason, with how often it occurred in all."""
+    """One problem for each field and reason, with how often it occurred in all, and the first media concerned."""
     merged: dict[tuple[str, str], RowProblem] = {}
     for problem in problems:
         first = merged.get((problem.field, problem.reason))

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from math import ceil
 from typing import Final
 
-from exporter.core.plan import PAGE_SIZE
+from exporter.core.plan import PAGE_SIZE, pages_of
 
 # While the length of the result set is unknown, up to this many media are requested by ID.
 FEW_MEDIA: Final = 2
 # For more media than this the first page is requested first, whatever the length of the result set: it costs one call
 # at most, and saves one for each wanted video on it.
 MANY_MEDIA: Final = 10
-
-
-def pages_of(total: int) -> int:
-    """How many pages this many rows take."""
-    return ceil(total / PAGE_SIZE)
 
 
 def worth_a_page(missing: int, pages_left: int | None, likely_pages: int | None, *, page_was_useful: bool) -> bool:

@@ -47,6 +47,11 @@ class FetchPlan:
         return replace(self, ids=self.ids | other.ids, tops=tops, everything=self.everything or other.everything)
 
 
+def pages_of(rows: int) -> int:
+    """How many pages this many rows take."""
+    return ceil(rows / PAGE_SIZE)
+
+
 def slices(query: Query, now: float) -> tuple[Slice, ...]:
     """The slices that a query covers at `now` (seconds since 1970), newest day first."""
     return tuple(
@@ -123,12 +128,11 @@ def plan_fetch(want: Media, known: SliceData | None, fresh_after: float, now: fl
             return FetchPlan(ids=missing, naive_calls=len(missing), saved_shared=shared, saved_settled=settled)
         case Top(n, by):
             ranking = known.ranking(want) if known else None
-            pages = ceil(n / PAGE_SIZE)
             return _unless_usable(
-                FetchPlan(tops={by: n}, naive_calls=pages), ranking.freshness if ranking else None, usable
+                FetchPlan(tops={by: n}, naive_calls=pages_of(n)), ranking.freshness if ranking else None, usable
             )
         case Everything():
-            pages = max(1, ceil(((known.total if known else None) or 0) / PAGE_SIZE))
+            pages = max(1, pages_of((known.total if known else None) or 0))
             return _unless_usable(
                 FetchPlan(everything=True, naive_calls=pages), known.listed if known else None, usable
             )

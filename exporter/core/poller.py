@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from exporter.core.media_details import AccountMetadata
     from exporter.core.model import Dimensions, Query, Slice, SliceData
     from exporter.core.play_dates import Settlement
-    from exporter.errors import UpstreamError
 
 # Merging this many rows takes some milliseconds; more are merged in a thread.
 INLINE_ROWS: Final = 2_000
@@ -189,7 +188,7 @@ class Poller:
                 self._savings.calls_saved(slice_.account, "sweep", max(0, own.naive_calls - calls))
             missing = plan_fetch(ByIds(own.ids), self._known.get(slice_), fresh_after, self._now()).ids
             has_rows = (own.everything or bool(own.tops)) and planner.has_pages and not planner.discarded
-            return self._outcome(slice_, planner, errors, answered=not errors or missing != own.ids or has_rows)
+            return self._outcome(slice_, planner, answered=not errors or missing != own.ids or has_rows)
 
     async def _merge(self, planner: CallPlanner, slice_: Slice) -> None:
         """Merge all that was returned: a failed media or page must not hide the others.
@@ -220,13 +219,12 @@ class Poller:
         since = self._counted_since.get(slice_, 0.0)
         return earlier_rows(self._known.get(slice_), self._settlement, since, self._now())
 
-    def _outcome(
-        self, slice_: Slice, planner: CallPlanner, errors: list[UpstreamError], *, answered: bool
-    ) -> SliceOutcome:
+    def _outcome(self, slice_: Slice, planner: CallPlanner, *, answered: bool) -> SliceOutcome:
+        errors = tuple(planner.errors)
         if any(isinstance(error, NotReady) for error in errors):
             self._known[slice_] = mark_not_ready(self._known.get(slice_), slice_, self._now())
-            return SliceOutcome(slice_, answered=True, errors=tuple(errors), problems=planner.problems)
-        return SliceOutcome(slice_, answered, tuple(errors), planner.short_by, planner.problems)
+            return SliceOutcome(slice_, answered=True, errors=errors, problems=planner.problems)
+        return SliceOutcome(slice_, answered, errors, planner.short_by, planner.problems)
 
     def _due_plans(self, query: Query, slice_: Slice) -> FetchPlan:
         """What other queries need of a slice soon: fetching it together takes the fewest calls."""

@@ -1,4 +1,4 @@
-"""Which media are published where all together have more series than `series_limit`."""
+"""Which media are published if all of them together have more series than `series_limit`."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class AccountLimitsView(Protocol):
 
 
 class CallPermits:
-    """Permits of the calls of each account; `limits`: of an account, by its name."""
+    """Permits the calls of each account; `limits` returns those of an account, by its name."""
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 from weakref import WeakValueDictionary
 
 from isal import isal_zlib
@@ -26,7 +26,8 @@ _RAW_DEFLATE: Final = -15
 _BEGINNING: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"
 # An empty final block (RFC 1951, 3.2.6), so that no segment needs to know whether it is the last.
 _END: Final = b"\x03\x00"
-# The limits of a group, whose checksum is combined again when one of its segments changes.
+# The limits of a group, whose checksum is combined again when one of its segments changes. Mostly the number is reached
+# first, so that a segment that grows seldom moves the bounds of others.
 _GROUP_SEGMENTS: Final = 24
 _GROUP_BYTES: Final = 262_144
 # The limits of a chunk, which is copied again when one of its groups changes. Larger chunks make scrapes cheaper: each
@@ -44,6 +45,11 @@ class DeflateSegment:
     deflated: bytes = field(repr=False)
     crc: int
     length: int
+
+    @property
+    def size(self) -> int:
+        """Bytes when compressed."""
+        return len(self.deflated)
 
     def text(self) -> bytes:
         """The decompressed text."""
@@ -151,6 +157,9 @@ class _Chunk:
     body: bytes
 
 
+_Part = TypeVar("_Part", DeflateSegment, _SegmentGroup)
+
+
 class GzipAssembler:
     """Assembles segments, and pieces of text too small for their own segment; unchanged parts are reused."""
 
@@ -169,10 +178,10 @@ class GzipAssembler:
         known, self._groups = self._groups, {}
         chunks, self._chunks = self._chunks, {}
         whole = [each if isinstance(each, DeflateSegment) else self._compressed(each, pieces) for each in segments]
-        groups = [self._group(some, known) for some in _in_groups(whole)]
+        groups = [self._group(some, known) for some in _divided(whole, _GROUP_SEGMENTS, _GROUP_BYTES)]
         crc, length = _checksum(groups)
         packed: list[bytes] = []
-        for some in _in_chunks(groups):
+        for some in _divided(groups, _CHUNK_GROUPS, _CHUNK_BYTES):
             packed.append(self._body(b"" if packed else _BEGINNING, some, chunks))
         return GzipPayload(tuple(whole), tuple(packed), crc, length, self._unpacked)
 
@@ -187,7 +196,7 @@ class GzipAssembler:
         group = known.get(key)
         if group is None:
             crc, length = _checksum(segments)
-            group = _SegmentGroup(tuple(segments), crc, length, sum(len(segment.deflated) for segment in segments))
+            group = _SegmentGroup(tuple(segments), crc, length, sum(segment.size for segment in segments))
         self._groups[key] = group
         return group
 
@@ -202,30 +211,17 @@ class GzipAssembler:
         return joined.body
 
 
-def _in_groups(segments: Iterable[DeflateSegment]) -> Iterator[Sequence[DeflateSegment]]:
-    """Split segments into groups, mostly by number, so that a segment that grows seldom moves the bounds of others."""
-    some: list[DeflateSegment] = []
+def _divided(parts: Iterable[_Part], most: int, most_bytes: int) -> Iterator[Sequence[_Part]]:
+    """Runs of at most `most` parts and `most_bytes` compressed, or of one larger part; one empty run of no parts."""
+    run: list[_Part] = []
     size = 0
-    for segment in segments:
-        more = len(segment.deflated)
-        if size + more > _GROUP_BYTES or len(some) == _GROUP_SEGMENTS:
-            yield some
-            some, size = [], 0
-        some.append(segment)
-        size += more
-    yield some
-
-
-def _in_chunks(groups: Iterable[_SegmentGroup]) -> Iterator[Sequence[_SegmentGroup]]:
-    some: list[_SegmentGroup] = []
-    size = 0
-    for group in groups:
-        if some and (size + group.size > _CHUNK_BYTES or len(some) == _CHUNK_GROUPS):
-            yield some
-            some, size = [], 0
-        some.append(group)
-        size += group.size
-    yield some
+    for part in parts:
+        if run and (len(run) == most or size + part.size > most_bytes):
+            yield run
+            run, size = [], 0
+        run.append(part)
+        size += part.size
+    yield run
 
 
 def _checksum(parts: Iterable[DeflateSegment | _SegmentGroup]) -> tuple[int, int]:

@@ -203,19 +203,22 @@ class Telemetry:
         if result == "success":
             self.families.series(self._last_success, account, query).set(ended_at)
 
-    def poll_skipped(self, account: str, query: str, *, up: bool | None = None) -> None:
-        """A due poll was skipped; `up` is the new state of the query, None: unchanged."""
+    def poll_skipped(self, account: str, query: str, *, overlapped: bool) -> None:
+        """A due poll was skipped: the query is down, unless the poll only overlapped with the previous one."""
         self.families.series(self._polls, account, query, "skipped").inc()
-        if up is not None:
-            self.families.series(self._up, account, query).set(int(up))
+        if not overlapped:
+            self.families.series(self._up, account, query).set(0)
 
-    def next_poll(self, account: str, query: str, at: float | None) -> None:
-        """The next poll of the query starts at `at` (seconds since 1970); None: unknown, and so no series."""
-        self._set_of_query(self._next_poll, account, query, at)
+    def next_poll(self, account: str, query: str, at: float) -> None:
+        """The next poll of the query starts at `at` (seconds since 1970)."""
+        self.families.series(self._next_poll, account, query).set(at)
 
     def unknown_media(self, account: str, query: str, media: int | None) -> None:
         """This many media IDs of the query were in no response so far; None: it lists no IDs, and so has no series."""
-        self._set_of_query(self._unknown_media, account, query, media)
+        if media is None:
+            self.families.remove(self._unknown_media, account=account, query=query)
+        else:
+            self.families.series(self._unknown_media, account, query).set(media)
 
     def published(self, series: int, dropped: int) -> None:
         """The number of media series that are exposed, and of those dropped because of `series_limit`."""
@@ -234,12 +237,6 @@ class Telemetry:
     def config_rejected(self) -> None:
         """A configuration was rejected; the previous one stays in use."""
         self.families.series(self._reload_successful).set(0)
-
-    def _set_of_query(self, metric: Gauge, account: str, query: str, value: float | None) -> None:
-        if value is None:
-            self.families.remove(metric, account=account, query=query)
-        else:
-            self.families.series(metric, account, query).set(value)
 
     def _start_action(self, account: str, action: str, codes: Mapping[str, ErrorKind]) -> None:
         for metric in (self._requests, self._request_seconds, self._retries):

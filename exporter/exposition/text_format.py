@@ -19,7 +19,6 @@ from exporter.safe_text import replace_surrogates
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from exporter.core.model import Slice
     from exporter.core.publication import PublishedMedia, SettledDay
     from exporter.exposition.catalog import Family, Metric
 
@@ -112,7 +111,7 @@ def sorted_pieces(texts: Iterable[str], size: int) -> Iterator[Sequence[str]]:
 def slice_order(source: PublishedSlice | SettledDay) -> tuple[str, str, str, str, int]:
     """The sort key of a slice or settled day: its labels, so that expositions compress well and are easy to compare."""
     days_ago = source.days_ago if isinstance(source, PublishedSlice) else 0
-    return (source.slice.account, *_filters(source.slice), days_ago)
+    return (source.slice.account, *source.slice.dimensions.labels, days_ago)
 
 
 def slice_labels(source: PublishedSlice | SettledDay) -> str:
@@ -157,11 +156,6 @@ def day_labels(days_ago: int) -> str:
 
 
 def _last_labels(source: PublishedSlice | SettledDay) -> str:
-    terminal_type, os, region = map(escaped, _filters(source.slice))
+    terminal_type, os, region = map(escaped, source.slice.dimensions.labels)
     days_ago = f',days_ago="{source.days_ago}"' if isinstance(source, PublishedSlice) else ""
     return f'terminal_type="{terminal_type}",os="{os}",region="{region}"{days_ago}}}'
-
-
-def _filters(slice_: Slice) -> tuple[str, str, str]:
-    dimensions = slice_.dimensions
-    return (dimensions.terminal_type or "all", dimensions.os or "all", dimensions.region or "all")

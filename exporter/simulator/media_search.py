@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
@@ -50,7 +51,7 @@ class MediaSearch:
 
     def __init__(self, library: MediaLibrary) -> None:
         self._library = library
-        self._results: OrderedDict[tuple[object, ...], Sequence[Video]] = OrderedDict()
+        self._hits = lru_cache(_CACHED_RESULTS)(self._find)
         self._walks: OrderedDict[str, _Walk] = OrderedDict()
         self._issued = 0
 
@@ -67,7 +68,8 @@ class MediaSearch:
         if media_type == "video":
             key = (match, sort, str(size))
             if token is None:
-                hits = self._hits(match, clauses, sort, order, now, variants)
+                state = self._library.at(now, same_second=variants.created == "same_second")
+                hits = self._hits(state, clauses, order, variants)
                 token = self._issue(_Walk(key, hits, page_no, now))
                 shown = hits[: CEILING if page_no * size > CEILING else None]
                 if page_no * size > CEILING and variants.beyond_5000 == "error":
@@ -85,27 +87,17 @@ class MediaSearch:
         response["MediaList"] = [search_fields(video, fields, names, variants) for video in hits_shown]
         return response
 
-    def _hits(
+    def _find(
         self,
-        match: str,
+        state: LibraryState,
         clauses: tuple[Alternatives, ...],
-        sort: str,
-        order: Sequence[tuple[str, bool]],
-        now: float,
+        order: tuple[tuple[str, bool], ...],
         variants: Variants,
     ) -> Sequence[Video]:
-        state = self._library.at(now, same_second=variants.created == "same_second")
-        key = (match, sort, variants, state)
-        if key in self._results:
-            self._results.move_to_end(key)
-            return self._results[key]
         tests = [self._test(clause, variants) for clause in clauses]
         hits = [video for video in _candidates(state, clauses) if all(test(video) for test in tests)]
         for field, descending in reversed(order):
             hits.sort(key=_SORTABLE[field], reverse=descending)
-        self._results[key] = hits
-        if len(self._results) > _CACHED_RESULTS:
-            self._results.popitem(last=False)
         return hits
 
     def _test(self, clause: Alternatives, variants: Variants) -> Callable[[Video], bool]:
@@ -181,7 +173,7 @@ def _candidates(state: LibraryState, clauses: tuple[Alternatives, ...]) -> Seque
     return state.videos
 
 
-def _sort_order(text: str, *, traverses: bool) -> Sequence[tuple[str, bool]]:
+def _sort_order(text: str, *, traverses: bool) -> tuple[tuple[str, bool], ...]:
     """Fields, and whether each is descending."""
     order = []
     for part in text.split(","):
@@ -191,4 +183,4 @@ def _sort_order(text: str, *, traverses: bool) -> Sequence[tuple[str, bool]]:
         order.append((field, direction == "Desc"))
     if len(order) > (1 if traverses else _MOST_SORT_FIELDS):
         raise ApiError("SortByExceededMax")
-    return order
+    return tuple(order)

@@ -1,4 +1,4 @@
-"""Behaviour of the service that is not documented: a variant each, and clients must work with all of them."""
+"""Undocumented behaviour of the service: each possibility is a variant, and clients must work with all of them."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from exporter.core.plan import has_expected_plays
 from exporter.core.settled_days import days_needed, is_settled, wants_by_filters
 from exporter.status.expected_views import ExpectationView, Expected, LossView, MissingDay
 from exporter.status.model import State
-from exporter.status.slices import labels, specificity
+from exporter.status.slices import specificity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,7 +129,7 @@ def _of_account(account: str, queries: list[Query], expectations: Expectations) 
     plays, expected = sum(row.plays for row in rows), sum(row.expected or 0 for row in rows)
     return LossView(
         account,
-        *labels(dimensions),
+        *dimensions.labels,
         play_date=day.slice.play_date if day else None,
         media=len(rows),
         plays=plays if rows else None,

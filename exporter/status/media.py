@@ -14,7 +14,6 @@ from exporter.core.model import Dimensions, Slice
 from exporter.status.filters import Filters
 from exporter.status.formatting import finite
 from exporter.status.media_day import media_days, plays_of
-from exporter.status.slices import labels
 from exporter.status.views import ComparisonView, MediaView
 
 if TYPE_CHECKING:
@@ -110,7 +109,7 @@ def comparisons(observed: StatusInput) -> tuple[ComparisonView, ...]:
         week_before = None if day.week_before is None else day.play_date - timedelta(days=7)
         return ComparisonView(
             account,
-            *labels(day.dimensions),
+            *day.dimensions.labels,
             play_date=day.play_date if week_before else None,
             week_before=week_before,
             media=len(pairs),
@@ -151,7 +150,7 @@ def _described(view: MediaView, about: AccountMetadata | None) -> MediaView:
 
 def _view(known: PublishedMedia, day: MediaDay, now: Plays, before: Plays, *, unknown: bool) -> MediaView:
     settled = day.settled.get(known.media_id)
-    terminal_type, os, region = labels(day.dimensions)
+    terminal_type, os, region = day.dimensions.labels
     return MediaView(
         account=known.account,
         media_id=known.media_id,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.core import play_dates
 from exporter.core.model import ByIds, Everything, Slice, Top
-from exporter.status.slices import labels, specificity
+from exporter.status.slices import specificity
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -156,4 +156,4 @@ def _requested(observed: StatusInput, query: Query, day: MediaDay) -> Collection
 
 def _matches(dimensions: Dimensions, filters: Filters) -> bool:
     wanted = (filters.terminal_type, filters.os, filters.region)
-    return all(want in {"", actual} for want, actual in zip(wanted, labels(dimensions), strict=True))
+    return all(want in {"", actual} for want, actual in zip(wanted, dimensions.labels, strict=True))

@@ -54,14 +54,9 @@ def filtered(views: Iterable[SliceView], filters: Filters) -> list[SliceView]:
     return sorted((view for view in views if _matches(view, filters)), key=_ORDERS[filters.sort])
 
 
-def labels(dimensions: Dimensions) -> tuple[str, str, str]:
-    """Return terminal type, OS and region as label values."""
-    return dimensions.terminal_type or "all", dimensions.os or "all", dimensions.region or "all"
-
-
 def specificity(dimensions: Dimensions) -> tuple[int, tuple[str, ...]]:
     """Return a sort key that puts the dimensions with the fewest filters first."""
-    return _fewest_first(labels(dimensions))
+    return _fewest_first(dimensions.labels)
 
 
 def _fewest_first(values: tuple[str, str, str]) -> tuple[int, tuple[str, ...]]:
@@ -76,7 +71,7 @@ def _view(
     queries: Iterable[str],
     now: float,
 ) -> SliceView:
-    terminal_type, os, region = labels(slice_.dimensions)
+    terminal_type, os, region = slice_.dimensions.labels
     return SliceView(
         account=slice_.account,
         terminal_type=terminal_type,

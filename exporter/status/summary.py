@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import ceil
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from exporter.core.model import ByIds
+from exporter.core.unknown_media import listed_ids
 from exporter.errors import ErrorKind
 from exporter.status import media as media_
 from exporter.status import queries as queries_
@@ -101,12 +101,7 @@ def _metadata(observed: StatusInput) -> Iterator[Attention]:
     """Yield searches and refreshes of metadata that failed, and configured media that do not exist."""
     for (name, what), error in sorted(observed.metadata_failures.items()):
         yield Attention(Problem.METADATA, name, f"{what}: {error.code}: {error.message}", advice=error.advice)
-    configured = {
-        (query.account, each)
-        for query in observed.queries
-        if isinstance(query.media, ByIds) and query.search is None
-        for each in query.media.ids
-    }
+    configured = {(query.account, each) for query in observed.queries for each in listed_ids(query)}
     for name, about in sorted(observed.snapshot.metadata.items()):
         if deleted := [each for each in sorted(about.deleted) if (name, each) in configured]:
             yield Attention(Problem.DELETED, name, ", ".join(deleted[:_NAMED]), len(deleted))

@@ -1,4 +1,4 @@
-"""Blocks of records: some of many each, compressed, and sealed with a digest that includes what they belong to."""
+"""Blocks of records: compressed, and sealed with a digest that includes what they belong to."""
 
 from __future__ import annotations
 

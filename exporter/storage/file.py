@@ -24,7 +24,6 @@ _MAGIC: Final = b"SQLite format 3\0"
 _HEADER_BYTES: Final = 100
 _APPLICATION_ID_AT: Final = slice(68, 72)
 _READ_VERSION_AT: Final = 19
-_OWNER_ONLY: Final = 0o600
 # The suffixes of the files that SQLite and the exporter create beside it.
 _SIDE_FILES: Final = ("-wal", "-shm", "-journal", "-lock")
 
@@ -66,10 +65,15 @@ def _obstacle(path: Path) -> StartError | None:
     return None
 
 
+def side_file(real: Path, suffix: str) -> Path:
+    """The file beside another, such as its `-wal`; it need not exist."""
+    return real.with_name(f"{real.name}{suffix}")
+
+
 def _files(real: Path) -> Iterator[Path]:
     """The file and those beside it; they need not exist."""
     yield real
-    yield from (real.with_name(f"{real.name}{suffix}") for suffix in _SIDE_FILES)
+    yield from (side_file(real, suffix) for suffix in _SIDE_FILES)
 
 
 def _check_regular(path: Path, real: Path) -> None:
@@ -115,8 +119,8 @@ def locked(path: Path) -> Generator[Path]:
         try:
             _check_place(path, real)
             _check_regular(path, real)
-            locks.enter_context(name_locked(f"{real}-lock", _OWNER_ONLY))
-            header = os.pread(locks.enter_context(file_locked(real, _OWNER_ONLY)), _HEADER_BYTES, 0)
+            locks.enter_context(name_locked(side_file(real, "-lock")))
+            header = os.pread(locks.enter_context(file_locked(real)), _HEADER_BYTES, 0)
         except BlockingIOError:
             advice = f"Stop the other exporter, or give each its own file. {CHOOSE_ANOTHER}."
             raise refusal(path, "another exporter uses it", advice) from None
@@ -179,7 +183,7 @@ def _check_place(path: Path, real: Path) -> None:
     (protected_symlinks), but not these files. Without the bit everyone may replace files at any time anyway, as in many
     container volumes. Raises StartError, OSError.
     """
-    for file in (path, real, *(real.with_name(f"{real.name}{suffix}") for suffix in _SIDE_FILES)):
+    for file in (path, *_files(real)):
         with contextlib.suppress(FileNotFoundError):
             owner, folder = file.lstat().st_uid, file.parent.stat()
             is_shared = folder.st_mode & stat.S_ISVTX and folder.st_mode & stat.S_IWOTH
@@ -196,7 +200,7 @@ def _check_other_names(path: Path, real: Path) -> None:
     if real.stat().st_nlink == 1:
         return
     for other in real.parent.iterdir():
-        wal = other.with_name(f"{other.name}-wal")
+        wal = side_file(other, "-wal")
         if other != real and not other.is_symlink() and other.samefile(real) and wal.exists() and wal.stat().st_size:
             what = f"it was last used as {shown(other)}, a hard link, and what was written last is in {shown(wal)}"
             raise refusal(path, what, f"Use one name only: --storage.path={shown(other)}, and remove the other.")

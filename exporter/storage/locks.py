@@ -21,13 +21,13 @@ _SHARED_SIZE: Final = 510
 
 
 @contextlib.contextmanager
-def name_locked(name: str, mode: int) -> Generator[None]:
+def name_locked(name: Path) -> Generator[None]:
     """Hold a lock on a file of that name, which is removed at the end. Raises BlockingIOError where it is locked.
 
     It is a separate file because closing any descriptor of the database would release SQLite's locks on it.
     """
     while True:
-        file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+        file = _open(name)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with contextlib.suppress(FileNotFoundError):
@@ -49,19 +49,23 @@ def name_locked(name: str, mode: int) -> Generator[None]:
 
 
 @contextlib.contextmanager
-def file_locked(real: Path, mode: int) -> Generator[int]:
+def file_locked(real: Path) -> Generator[int]:
     """Lock the file itself, independent of its name; create it where there is none. Yields its descriptor.
 
     Hard links and bind mounts give a file other names, each with its own lock file. The descriptor stays open while
     SQLite uses the file: closing it would release SQLite's locks. Raises BlockingIOError where it is locked, OSError.
     """
-    # SQLite creates its side files with the mode of the file.
-    file = os.open(real, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+    file = _open(real)
     try:
         _lock_inode(file)
         yield file
     finally:
         os.close(file)
+
+
+def _open(path: Path) -> int:
+    """Open a file that is no link, or create it for its owner only; SQLite gives its side files the same mode."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
 
 def _lock_inode(file: int) -> None:

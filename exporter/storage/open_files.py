@@ -8,6 +8,7 @@ import os
 import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from exporter.storage.file import side_file
 from exporter.storage.locks import without_checkpoint
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class OpenFiles:
     def __init__(self, path: Path, real: Path) -> None:
         self._path = path
         self._real = real
-        self._wal, self._shm = (real.with_name(f"{real.name}{suffix}") for suffix in ("-wal", "-shm"))
+        self._wal, self._shm = side_file(real, "-wal"), side_file(real, "-shm")
         self._indexes: dict[tuple[int, int], int] = {}
         self.remember()
 

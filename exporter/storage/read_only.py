@@ -23,6 +23,7 @@ from exporter.storage.file import (
     is_in_wal_mode,
     may_write,
     regular,
+    side_file,
     unusable,
 )
 from exporter.storage.file_errors import corrupt, not_ours, of_another_file, refusal
@@ -91,7 +92,7 @@ def check_side_files(path: Path, real: Path) -> None:
 
     Only reads, so that the files stay as they are. Raises StartError, sqlite3.Error, OSError.
     """
-    wal, journal = (real.with_name(f"{real.name}{suffix}") for suffix in ("-wal", "-journal"))
+    wal, journal = side_file(real, "-wal"), side_file(real, "-journal")
     if not _has_content(real):
         return
     with contextlib.suppress(PermissionError):  # reported when SQLite opens it
@@ -222,7 +223,7 @@ def _uri(real: Path) -> Generator[str]:
     SQLite needs a -shm to read a file in WAL mode. Where there is none and none can be created, as in a snapshot of a
     volume, there is no writer either: the file is complete by itself, or is copied with its -wal to a writable place.
     """
-    wal, shm = (real.with_name(f"{real.name}{suffix}") for suffix in ("-wal", "-shm"))
+    wal, shm = side_file(real, "-wal"), side_file(real, "-shm")
     if (wal.exists() and shm.exists()) or may_write(real.parent):
         yield f"{real.as_uri()}?mode=ro"
     elif not wal.exists() or not wal.stat().st_size:

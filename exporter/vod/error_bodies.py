@@ -41,10 +41,14 @@ def malformed(message: str) -> UpstreamError:
 
 @dataclass(frozen=True, slots=True)
 class ErrorBody:
-    """An error as the service reports it; `code` is empty if it has none."""
+    """An error as the service reports it; `code` or `message` is empty if it has none."""
 
     code: str
     message: str
+
+    def __str__(self) -> str:
+        """The message; the code of an error without one."""
+        return self.message or self.code
 
 
 def find(body: bytes) -> ErrorBody | None:
@@ -53,8 +57,8 @@ def find(body: bytes) -> ErrorBody | None:
     An error is a Code other than 200, OK or Success, in any letter case, as text or number; or any other sign of a
     failure (see `failure_signs`).
     """
-    parsed = _parsed(body) if len(body) <= LARGEST_ERROR else None
-    return _find(parsed) if isinstance(parsed, dict) else None
+    parsed = _parsed(body)
+    return None if parsed is None else _find(parsed)
 
 
 def _find(parsed: Mapping[str, object]) -> ErrorBody | None:
@@ -74,8 +78,7 @@ def fields(body: bytes) -> Mapping[str, object]:
     Empty for any other body. The service writes both cases. If the object has no code, the fields of the first nested
     object with a code take precedence, or those of a nested error.
     """
-    parsed = _parsed(body) if len(body) <= LARGEST_ERROR else None
-    return _fields(parsed) if isinstance(parsed, dict) else {}
+    return _fields(_parsed(body) or {})
 
 
 def _fields(parsed: Mapping[str, object]) -> Mapping[str, object]:
@@ -117,19 +120,22 @@ def text(given: Mapping[str, object], *names: str) -> str:
     return ""
 
 
-def _parsed(body: bytes) -> object:
-    """The body as JSON, repaired if necessary: an error in another encoding is found, too. None if unreadable.
+def _parsed(body: bytes) -> dict[str, object] | None:
+    """The object in a body, repaired if necessary, so that an error in another encoding is found; or the fields of XML.
 
-    A dict for an error in XML, too.
+    None for any other body, and for one that is larger than any error.
     """
+    if len(body) > LARGEST_ERROR:
+        return None
     if body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         given = _XML_FIELD.findall(body.decode("utf-8", "replace"))
         return {name: html.unescape(value) for name, value in reversed(given)} or None
     for repaired, _ in attempts(body):
         try:
-            return json.loads(repaired, strict=False)
+            parsed = json.loads(repaired, strict=False)
         except (ValueError, RecursionError):
             continue
+        return parsed if isinstance(parsed, dict) else None
     return None
 
 
@@ -168,8 +174,8 @@ def find_beside(body: bytes, data: Collection[str]) -> ErrorBody | None:
     except NO_JSON:
         given = {}
     rest = msgspec.json.encode({name: value for name, value in given.items() if name not in data})
-    parsed = _parsed(rest) if given and len(rest) <= LARGEST_ERROR else None
-    if isinstance(parsed, dict):
+    parsed = _parsed(rest) if given else None
+    if parsed is not None:
         return _find(parsed)
     raise ValueError("the response has content beside its rows that cannot be read")
 

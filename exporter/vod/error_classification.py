@@ -71,7 +71,7 @@ def classify(http_status: int, code: str, message: str = "", *, action: Action[A
     InvalidParameter refer to. `action` is what was called: its error codes are reported as its
     documentation writes them, and the advice names its permission and parameters.
     """
-    code = clean_code(code) or (MALFORMED if _is_success(http_status) else f"http_{http_status}")
+    code = _clean_code(code) or (MALFORMED if _is_success(http_status) else f"http_{http_status}")
     known = code.lower()
     if _is_success(http_status) and _ERROR_STATUS.fullmatch(known):
         http_status = int(known)
@@ -92,7 +92,7 @@ def classify(http_status: int, code: str, message: str = "", *, action: Action[A
 
 def by_code(code: str) -> Row | None:
     """What a code means at any service of Alibaba Cloud; None if it is unknown."""
-    return _row(clean_code(code).lower())
+    return _row(_clean_code(code).lower())
 
 
 def _row(known: str) -> Row | None:
@@ -116,7 +116,7 @@ def _specific_code(known: str, message: str) -> str:
     return known
 
 
-def clean_code(code: str) -> str:
+def _clean_code(code: str) -> str:
     """A code as a label value and in logs: one printable word of at most 64 characters; otherwise unchanged."""
     return printable(code.strip()[:_LONGEST_CODE], instead="_").replace(" ", "_")
 

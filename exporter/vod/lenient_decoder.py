@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
 from exporter.core.fields import FIELDS, NUMBERS
-from exporter.core.model import Page, PlayRow, RowProblem
+from exporter.core.model import Page, PlayRow, RowProblem, merged_problems
 from exporter.vod import error_bodies, row_values
 from exporter.vod.json_repair import NO_JSON, attempts
 from exporter.vod.shared_texts import SHARED_TEXTS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 # Every row has these; per-viewer values, titles and lengths may be missing without a reported problem.
 _EXPECTED: Final = frozenset(field.wire_name for field in NUMBERS if field.zero_when_unplayed)
@@ -62,18 +58,18 @@ def _page(
     listed = response.QoeInfoList or []
     if not listed:
         _check_empty(body, response)
-    problems = _Problems()
-    total = _total(response, problems.note)
+    problems: list[RowProblem] = []
+    total = _total(response, problems)
     if total is not None and listed and (reason := _reason_for_more(body)):
         # The rows are used, but may not be all.
         total = None
-        problems.note("TotalCount", reason, "")
+        problems.append(RowProblem("TotalCount", reason, ""))
     echoed = row_values.count(bytes(response.PageNo), "PageNo")
     if echoed not in {None, page}:
         raise ValueError(f"PageNo is {echoed}, but {page} was requested")
     if len(listed) > page_size:
         raise ValueError(f"QoeInfoList has {len(listed)} rows, but {page_size} were requested")
-    rows = tuple(row for row in (_row(bytes(each), problems.note) for each in listed) if row is not None)
+    rows = tuple(row for row in (_row(bytes(each), problems) for each in listed) if row is not None)
     if listed and not rows:
         raise ValueError("no row of QoeInfoList has a MediaId that can be used")
     if media_id is not None:
@@ -81,7 +77,7 @@ def _page(
             raise ValueError(f"QoeInfoList contains a MediaId other than {media_id!a}, which was requested")
         if total and not rows:
             raise ValueError(f"TotalCount is {total} but QoeInfoList has no row of the requested media")
-    return Page(rows, total, request_id, skipped=len(listed) - len(rows), problems=problems.summary())
+    return Page(rows, total, request_id, skipped=len(listed) - len(rows), problems=merged_problems(problems))
 
 
 def _check_date(response: _UndecodedBody, play_date: str) -> None:
@@ -94,14 +90,14 @@ def _check_date(response: _UndecodedBody, play_date: str) -> None:
         raise ValueError(f"PlayDate is {date}, but {play_date} was requested")
 
 
-def _total(response: _UndecodedBody, note: Callable[[str, str, str], None]) -> int | None:
+def _total(response: _UndecodedBody, problems: list[RowProblem]) -> int | None:
     try:
         return row_values.count(bytes(response.TotalCount), "TotalCount")
     except ValueError:
         # Rows are used without TotalCount; a response without rows needs it.
         if not response.QoeInfoList:
             raise
-        note("TotalCount", "not a count", "")
+        problems.append(RowProblem("TotalCount", "not a count", ""))
         return None
 
 
@@ -116,7 +112,7 @@ def _reason_for_more(body: bytes) -> str:
 def _check_empty(body: bytes, response: _UndecodedBody) -> None:
     """Check that a body without rows shows that there are none. Raises ValueError."""
     if error := error_bodies.find(body):
-        raise ValueError(f"the response contains an error and no rows: {error.message or error.code or 'no message'}")
+        raise ValueError(f"the response contains an error and no rows: {error}")
     if bytes(response.TotalCount) == b"null" and response.QoeInfoList is None:
         raise ValueError("neither TotalCount nor QoeInfoList: this is not a response of DescribeVodMediaPlayData")
     error_bodies.check_without_rows(body)
@@ -126,26 +122,8 @@ def _check_empty(body: bytes, response: _UndecodedBody) -> None:
         )
 
 
-class _Problems:
-    """The problems in the rows of a page, counted by field and reason."""
-
-    def __init__(self) -> None:
-        self._times: Counter[tuple[str, str]] = Counter()
-        self._first: dict[tuple[str, str], str] = {}
-
-    def note(self, field: str, reason: str, media_id: str) -> None:
-        self._times[field, reason] += 1
-        self._first.setdefault((field, reason), media_id)
-
-    def summary(self) -> tuple[RowProblem, ...]:
-        return tuple(
-            RowProblem(field, reason, self._first[field, reason], times)
-            for (field, reason), times in self._times.items()
-        )
-
-
-def _row(body: bytes, note: Callable[[str, str, str], None]) -> PlayRow | None:
-    """The usable values of a row; None if it has no usable media ID."""
+def _row(body: bytes, problems: list[RowProblem]) -> PlayRow | None:
+    """The usable values of a row, with `problems` extended; None if it has no usable media ID."""
     try:
         given = _ROW_DECODER.decode(body)
     except NO_JSON:
@@ -153,18 +131,18 @@ def _row(body: bytes, note: Callable[[str, str, str], None]) -> PlayRow | None:
     raw_id, raw_title, *raw_numbers = map(bytes, msgspec.structs.astuple(given))
     media_id = row_values.media_id(raw_id)
     if media_id is None:
-        note("MediaId", "missing or damaged", "")
+        problems.append(RowProblem("MediaId", "missing or damaged", ""))
         return None
 
     def read(name: str, value: bytes) -> int | float | None:
         number, reason = row_values.number(value)
         if reason or (number is None and name in _EXPECTED):
-            note(name, reason or "missing", media_id)
+            problems.append(RowProblem(name, reason or "missing", media_id))
         return number
 
     title, reason = row_values.title(raw_title)
     if reason:
-        note("VideoTitle", reason, media_id)
+        problems.append(RowProblem("VideoTitle", reason, media_id))
     numbers = (read(field.wire_name, value) for field, value in zip(NUMBERS, raw_numbers, strict=True))
     return PlayRow(SHARED_TEXTS.shared(media_id), SHARED_TEXTS.shared(title), *numbers)
 

@@ -40,7 +40,7 @@ def parsed(body: bytes, action: str, fields: tuple[str, ...]) -> tuple[dict[str,
     else:
         raise error_bodies.malformed(f"the response is not JSON that can be read: this is not a response of {action}")
     error = error_bodies.find(body)
-    content = f"an error: {error.message or error.code}" if error is not None else f"none of {', '.join(fields)}"
+    content = f"an error: {error}" if error is not None else f"none of {', '.join(fields)}"
     raise error_bodies.malformed(f"the response contains {content}: this is not a response of {action}")
 
 
@@ -57,7 +57,7 @@ def check_success(body: bytes, data: Collection[str], *, has_rows: bool) -> None
     except ValueError as unreadable:
         raise error_bodies.malformed(str(unreadable)) from unreadable
     if error is not None and (error.code or not has_rows):
-        raise error_bodies.malformed(f"the response contains an error: {error.message or error.code}")
+        raise error_bodies.malformed(f"the response contains an error: {error}")
 
 
 def objects(document: Mapping[str, Any], name: str, within: str = "") -> list[dict[str, Any]]:
@@ -99,7 +99,7 @@ def whole(value: object) -> int | None:
     return value if usable else None  # type: ignore[return-value]
 
 
-def time(value: object) -> float | None:
+def _time(value: object) -> float | None:
     """Seconds since 1970 of a time in UTC; None for anything else."""
     if not isinstance(value, str) or not _TIME.fullmatch(value):
         return None
@@ -127,7 +127,7 @@ def details(given: Mapping[str, Any], id_: str) -> MediaDetails:
         category=_shared(given.get("CateName")) if has_category else None,
         tags=None if tags is None else tuple(map(sys.intern, _tags(tags))),
         status=_shared(given.get("Status")),
-        created_at=time(given.get("CreationTime")),
+        created_at=_time(given.get("CreationTime")),
         app_id=_shared(given.get("AppId")),
         storage_class=_shared(given.get("StorageClass")),
         reference_id=text(given.get("ReferenceId")) or None,

@@ -115,15 +115,13 @@ def _decoded(body: bytes, response: _PlayerBody, parameters: Mapping[str, str]) 
     extend = _extend(response)
     if not listed:
         if error := error_bodies.find(body):
-            raise ValueError(
-                f"the response contains an error and no rows: {error.message or error.code or 'no message'}"
-            )
+            raise ValueError(f"the response contains an error and no rows: {error}")
         if response.DataList is None and not extend:
             raise ValueError("neither DataList nor Extend: this is not a response of DescribeVodPlayerMetricData")
         error_bodies.check_without_rows(body)
     elif (error := error_bodies.find_beside(body, ["DataList"])) and error.code:
         # Buckets without a row would count as buckets without plays.
-        raise ValueError(f"the response contains an error beside rows: {error.message or error.code}")
+        raise ValueError(f"the response contains an error beside rows: {error}")
     if len(listed) >= PAGE_SIZE:
         raise ValueError(f"DataList has {len(listed)} rows, more than the range has buckets")
     length = INTERVALS[parameters["Interval"]].seconds

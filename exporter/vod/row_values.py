@@ -32,9 +32,8 @@ def number(value: bytes) -> tuple[int | float | None, str]:
     if value == b"null":
         return None, ""
     found: int | float | None = None
-    with contextlib.suppress(ValueError):  # msgspec's own errors are of this class
-        given = _NUMBER_DECODER.decode(value) if len(value) <= _LONGEST_NUMBER else ""
-        found = _decimal(given) if isinstance(given, str) else given
+    with contextlib.suppress(ValueError):
+        found = _decoded(value)
     if found is None:
         # A JSON number that does not decode is one that no float can hold.
         return None, "too large" if value[:1] in _LITERAL else "not a number"
@@ -47,8 +46,7 @@ def count(value: bytes, field: str) -> int | None:
     if value == b"null":
         return None
     try:
-        given = _NUMBER_DECODER.decode(value) if len(value) <= _LONGEST_NUMBER else ""
-        found = _decimal(given) if isinstance(given, str) else given
+        found = _decoded(value)
     except msgspec.DecodeError as error:
         raise ValueError(f"{field} is not a number") from error
     except ValueError as error:
@@ -103,7 +101,11 @@ def is_clean(given: str | None) -> bool:
     return given is None or given.isprintable() or _CONTROL.search(given) is None
 
 
-def _decimal(given: str) -> int | float:
+def _decoded(value: bytes) -> int | float:
+    """A JSON number, or a string with one. Raises ValueError, the base of msgspec's own errors."""
+    given: int | float | str = _NUMBER_DECODER.decode(value) if len(value) <= _LONGEST_NUMBER else ""
+    if not isinstance(given, str):
+        return given
     if not _DECIMAL.fullmatch(given):
         raise ValueError(f"is {given!a:.40}, not a number")
     return float(given) if any(mark in given for mark in ".eE") else int(given)

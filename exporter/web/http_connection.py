@@ -12,7 +12,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from exporter.web.access.middleware import OPEN_PATHS
 from exporter.web.access.tls_transport import TlsTransport
 from exporter.web.client_groups import ClientGroup, network_of
-from exporter.web.opening import PLAIN_HEADERS, Opening, reject_handshake
+from exporter.web.opening import PLAIN_HEADERS, Opening, decrypt
 from exporter.web.request_head import RequestParser, check_head
 from exporter.web.response_pacing import ClientDisconnected, ResponsePacing, buffered_cost
 from exporter.web.turns import NO_GROUP, Step
@@ -133,15 +133,9 @@ class HttpConnection(H11Protocol):
         if self._opening is not None:
             self._opening.receive(data)
             return
-        if self._tls is not None:
-            try:
-                data = self._tls.receive(data)
-            except ConnectionError as error:
-                reject_handshake(self._raw, data, self._tls.pending(), str(error))
-                return
-            if own := self._tls.pending():
-                self._raw.write(own)
-        self._receive(data)
+        plaintext = data if self._tls is None else decrypt(self._raw, self._tls, data)
+        if plaintext is not None:
+            self._receive(plaintext)
 
     def _receive(self, plaintext: bytes) -> None:
         """Handle decrypted bytes."""

@@ -34,7 +34,19 @@ _GZIP: Final = b"gzip"
 _log = structlog.get_logger()
 
 
-def reject_handshake(raw: asyncio.Transport, data: bytes, alert: bytes, reason: str) -> None:
+def decrypt(raw: asyncio.Transport, tls: TlsEngine, data: bytes) -> bytes | None:
+    """Decrypt bytes from the network, and send what TLS answers; invalid ones close the connection: None."""
+    try:
+        plaintext = tls.receive(data)
+    except ConnectionError as error:
+        _reject_handshake(raw, data, tls.pending(), str(error))
+        return None
+    if own := tls.pending():
+        raw.write(own)
+    return plaintext
+
+
+def _reject_handshake(raw: asyncio.Transport, data: bytes, alert: bytes, reason: str) -> None:
     """Close a connection whose client sent `data` instead of a valid handshake; explain it to clients without TLS."""
     if raw.is_closing():
         return
@@ -85,7 +97,7 @@ class Opening:
             if self._web_access is None:
                 self._tracker.evict_oversized(self._client)
             else:
-                reject_handshake(self._raw, self._data, b"", "too much data before the handshake")
+                _reject_handshake(self._raw, self._data, b"", "too much data before the handshake")
 
     def cancel(self) -> None:
         """Stop waiting."""
@@ -119,12 +131,6 @@ class Opening:
         if self._tls is None:
             self._opened(None, data)
             return
-        try:
-            plaintext = self._tls.receive(data)
-        except ConnectionError as error:
-            reject_handshake(self._raw, data, self._tls.pending(), str(error))
-            return
-        if own := self._tls.pending():
-            self._raw.write(own)
-        if self._tls.is_open:
+        plaintext = decrypt(self._raw, self._tls, data)
+        if plaintext is not None and self._tls.is_open:
             self._opened(self._tls, plaintext)

@@ -9,6 +9,7 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from exporter.errors import StartError
+from exporter.web.server import prepared
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -27,7 +28,7 @@ def inherited(environ: Mapping[str, str]) -> Generator[list[socket.socket]]:
     Raises StartError if there are none, or if one of them is not a listening TCP socket.
     """
     with contextlib.ExitStack() as opened:
-        yield [opened.enter_context(_socket(number)) for number in _descriptors(environ)]
+        yield prepared([opened.enter_context(_socket(number)) for number in _descriptors(environ)])
 
 
 def _descriptors(environ: Mapping[str, str]) -> range:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from exporter.backfill import replay
 from exporter.backfill.openmetrics import exposition, samples, size
 from exporter.core import play_dates
-from exporter.core.merge import SliceObservation, merge_observation
+from exporter.core.merge import merge_observation
 from exporter.core.model import ByIds, Dimensions, Everything, PlayRow, Query, Slice, Snapshot
+from exporter.core.observation import SliceObservation
 from exporter.core.play_dates import Settlement
 from exporter.core.publication import PublicationRules
 from exporter.simulator.dataset import Dataset

@@ -6,8 +6,9 @@ from datetime import date, datetime, timedelta
 import pytest
 
 from exporter.backfill import replay
-from exporter.core.merge import SliceObservation, mark_not_ready, merge_observation
+from exporter.core.merge import mark_not_ready, merge_observation
 from exporter.core.model import ByIds, Dimensions, Measure, PlayRow, Query, Slice, SliceData, Snapshot, Top
+from exporter.core.observation import SliceObservation
 from exporter.core.play_dates import Settlement
 from exporter.core.publication import PublicationRules
 

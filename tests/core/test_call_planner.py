@@ -20,7 +20,7 @@ from tests.core.fake_service import failure, row
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from exporter.core.merge import SliceObservation
+    from exporter.core.observation import SliceObservation
 
 MOST_PLAYED = [f"m{i:05}" for i in range(60_000)]
 

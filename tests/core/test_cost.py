@@ -144,7 +144,16 @@ def test_expected_plays_cost_calls_of_the_first_poll_only_and_two_series_of_each
     assert (without.slices, with_expected.slices) == (3, 7)
     assert (without.first_poll.low, with_expected.first_poll.low) == (6, 14)
     assert with_expected.steady_day == without.steady_day
-    assert with_expected.series.low == without.series.low + 2 * 2
+    assert with_expected.series == without.series + Estimate(2 * 2, 2 * 2)
+
+
+@pytest.mark.parametrize(
+    ("total", "media"), [(100, Estimate(100, 100 + 2 * 100)), (None, Estimate(0, None))], ids=["known", "unknown"]
+)
+def test_a_settled_day_may_have_media_that_are_gone_since_the_day_before(total: int | None, media: Estimate) -> None:
+    polled_query = query(everything, days_ago=(1,), expected=True)
+
+    assert media_of(polled_query, {} if total is None else {ALL: total}) == media
 
 
 def test_a_query_without_yesterday_costs_no_more_with_expected_plays() -> None:
@@ -198,8 +207,9 @@ def test_a_date_is_polled_until_it_settles(hours: int, unchanged: int, polls: fl
     assert steady == Estimate(ceil(8 * polls), ceil(8 * polls))
 
 
-def test_few_media_with_plays_take_one_page() -> None:
-    polled_query = query(top(250), days_ago=(1,))
+@pytest.mark.parametrize("media", [top(250), everything])
+def test_few_media_with_plays_take_one_page(media: Media) -> None:
+    polled_query = query(media, days_ago=(1,))
 
     assert [cost(polled_query, Settlement(), {ALL: total}).first_poll for total in (0, 1, 100, 101)] == [
         Estimate(pages, pages) for pages in (1, 1, 1, 2)

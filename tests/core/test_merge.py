@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.core import play_dates
-from exporter.core.listing import Listing
-from exporter.core.merge import SliceObservation, mark_not_ready, merge_observation, observe
-from exporter.core.model import Measure, Page, PlayRow, Slice, SliceData, Top
-from exporter.core.plan import FetchPlan
+from exporter.core.merge import mark_not_ready, merge_observation
+from exporter.core.model import PlayRow, Slice, SliceData
+from exporter.core.observation import SliceObservation
 from exporter.core.play_dates import Settlement
 from tests.core.fake_service import (
     ALL,
@@ -113,8 +112,11 @@ def test_once_the_next_day_can_be_final_too_one_poll_settles_a_day(at: float, *,
     assert data.listed.settled is data.rankings[top(1).by].freshness.settled is expected
 
 
-def test_provisional_numbers_are_no_reason_to_look_again() -> None:
-    assert settled(merged(observed(NOON - 6 * 3600, 5), observed(CERTAIN, 6)))
+@pytest.mark.parametrize(("before", "expected"), [(-1, True), (0, False)])
+def test_provisional_numbers_are_no_reason_to_look_again(before: float, *, expected: bool) -> None:
+    final_from = play_dates.start(YESTERDAY) + SETTLEMENT.after
+
+    assert settled(merged(observed(final_from + before, 5), observed(CERTAIN, 6))) is expected
 
 
 @pytest.mark.parametrize(("plays", "expected"), [((5, 6), False), ((5, 6, 6), True), ((5, 5), True)])
@@ -254,6 +256,8 @@ def test_a_truncated_top_is_continued_by_the_previous_ranking() -> None:
 
     found = data.rankings[top(3).by]
     assert (found.media_ids, found.freshness.confirmations) == (("d", "b", "a"), 0)
+    shorter = merged(ranking(NOON, "a", "b", "c"), ranking(NOON + 1, "d", "b"))
+    assert shorter.rankings[top(3).by].media_ids == ("d", "b"), "nothing is missing"
 
 
 @pytest.mark.parametrize(
@@ -293,6 +297,7 @@ def test_a_video_without_a_record_is_no_zero_if_a_row_had_no_media_id() -> None:
 
     assert merged(listing(1)).record("b") is None
     assert merged(listing(1), listing(0)).record("b") is not None
+    assert merged(listing(1), observed(NOON + 1)).record("b") is None, "other calls say nothing about it"
 
 
 def test_not_ready_keeps_all_data_and_ends_with_the_next_observation() -> None:
@@ -357,31 +362,3 @@ def test_a_ranking_with_a_changed_number_is_not_confirmed(last: float, confirmat
     ]
 
     assert merged(*observations).rankings[first.by].freshness.confirmations == confirmations
-
-
-PLAYS, RATIO = Measure.PLAYS, Measure.PLAYS_PER_VIEWER
-
-
-def incomplete(n: int | None = None) -> Listing:
-    """A listing of which two rows of ten were read."""
-    listing = Listing(PLAYS, 2, n)
-    listing.add(Page((row("a", 9, plays_per_viewer=1), row("b", 8, plays_per_viewer=2)), 10, "R"))
-    return listing
-
-
-def test_a_top_of_which_no_page_was_read_is_not_known() -> None:
-    observed = observe(FetchPlan(tops={PLAYS: 1}), {PLAYS: Listing(PLAYS, 1, 1)}, {}, 1.0, aborted=True)
-    assert (observed.tops, observed.rows, observed.truncated, observed.is_whole) == ((), {}, True, False)
-    assert observed.unattributed_rows == 0
-
-
-def test_a_top_by_another_measure_is_sorted_by_the_numbers_of_all_rows() -> None:
-    plan = FetchPlan(tops={RATIO: 1}, everything=True)
-    observed = observe(plan, {PLAYS: incomplete()}, {}, 1.0, aborted=False)
-    assert observed.tops == ((Top(1, RATIO), ("b",)),)
-    assert observed.uncertain_rankings == frozenset()
-
-
-def test_rows_of_a_top_that_is_no_longer_planned_are_kept() -> None:
-    observed = observe(FetchPlan(ids=frozenset({"x"})), {PLAYS: incomplete(n=2)}, {"x": None}, 1.0, aborted=False)
-    assert set(observed.rows) == {"a", "b", "x"}

@@ -4,12 +4,7 @@ from itertools import takewhile
 
 import pytest
 
-from exporter.core.pages_or_ids import FEW_MEDIA, MANY_MEDIA, last_certain_page, pages_of, worth_a_page
-
-
-@pytest.mark.parametrize(("total", "pages"), [(0, 0), (1, 1), (100, 1), (101, 2), (10_000, 100)])
-def test_a_page_has_a_hundred_rows(total: int, pages: int) -> None:
-    assert pages_of(total) == pages
+from exporter.core.pages_or_ids import FEW_MEDIA, MANY_MEDIA, last_certain_page, worth_a_page
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.core import play_dates
-from exporter.core.merge import SliceObservation, merge_observation
+from exporter.core.merge import merge_observation
 from exporter.core.model import Dimensions, Measure, Slice
+from exporter.core.observation import SliceObservation
 from exporter.core.plan import (
     CLOCK_CORRECTION,
     FetchPlan,
     covers,
+    pages_of,
     plan_fetch,
     requested_slices,
     slices,
@@ -44,6 +46,11 @@ def known(*observations: SliceObservation) -> SliceData:
         data = merge_observation(data, SLICE, observation, Settlement())
     assert data
     return data
+
+
+@pytest.mark.parametrize(("rows", "pages"), [(0, 0), (1, 1), (100, 1), (101, 2), (10_000, 100)])
+def test_a_page_has_a_hundred_rows(rows: int, pages: int) -> None:
+    assert pages_of(rows) == pages
 
 
 def test_a_query_covers_every_day_with_every_filter_newest_day_first() -> None:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from exporter.core import play_dates
 from exporter.core.media_details import AccountMetadata, Category, CategoryTree, MediaDetails, MetadataRules
-from exporter.core.merge import SliceObservation, mark_not_ready, merge_observation
+from exporter.core.merge import mark_not_ready, merge_observation
 from exporter.core.model import Dimensions, Media, MediaRecord, Query, Slice, SliceData, Snapshot
+from exporter.core.observation import SliceObservation
 from exporter.core.play_dates import Settlement
 from exporter.core.publication import Publication, PublicationRules, PublishedMedia, PublishedSlice
 from exporter.core.publication_builder import PublicationBuilder, publish

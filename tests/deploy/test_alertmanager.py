@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 OVERALL = {"media_id": "m", "terminal_type": "all", "os": "all", "region": "all"}
 ANDROID = {**OVERALL, "os": "Android"}
 IOS = {**OVERALL, "os": "iOS"}
-ROBOTS = ("dingtalk", "feishu", "wecom")
 
 Labels = dict[str, str]
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from exporter.core import play_dates
-from exporter.core.merge import SliceObservation, merge_observation
+from exporter.core.merge import merge_observation
 from exporter.core.model import Slice, Snapshot
+from exporter.core.observation import SliceObservation
 from exporter.core.play_dates import Settlement
 from exporter.core.publication import Publication, PublicationRules
 from exporter.exposition.cache import ExpositionCache

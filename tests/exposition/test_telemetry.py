@@ -162,22 +162,22 @@ def test_a_poll_that_failed_keeps_the_time_of_the_last_success() -> None:
     ]
 
 
-@pytest.mark.parametrize(("up", "then"), [(None, "1.0"), (True, "1.0"), (False, "0.0")])
-def test_a_skipped_poll_changes_up_only_when_given(up: bool | None, then: str) -> None:  # noqa: FBT001
+@pytest.mark.parametrize(("overlapped", "up"), [(True, "1.0"), (False, "0.0")])
+def test_a_skipped_poll_changes_up_unless_it_overlapped(overlapped: bool, up: str) -> None:  # noqa: FBT001
     telemetry = new_telemetry()
     telemetry.poll_ended("main", "headline", "success", seconds=1.5, ended_at=100.0, up=True)
-    telemetry.poll_skipped("main", "headline", up=up)
-    assert f'aliyun_vod_query_up{{account="main",query="headline"}} {then}' in ours(telemetry)
+    telemetry.poll_skipped("main", "headline", overlapped=overlapped)
+    assert f'aliyun_vod_query_up{{account="main",query="headline"}} {up}' in ours(telemetry)
     assert 'aliyun_vod_query_polls_total{account="main",query="headline",result="skipped"} 1.0' in ours(telemetry)
     assert 'aliyun_vod_query_poll_duration_seconds{account="main",query="headline"} 1.5' in ours(telemetry)
 
 
 def test_a_value_that_becomes_unknown_loses_its_series() -> None:
     telemetry = full_telemetry()
-    telemetry.next_poll("main", "headline", None)
-    telemetry.next_poll("main", "headline", None)
+    telemetry.unknown_media("main", "headline", None)
+    telemetry.unknown_media("main", "headline", None)
     telemetry.calls_remaining("main", None)
-    assert ours(telemetry, about="aliyun_vod_query_next_poll") == []
+    assert ours(telemetry, about="aliyun_vod_query_unknown_media") == []
     assert ours(telemetry, about="aliyun_vod_api_calls_remaining") == []
 
 

@@ -82,6 +82,21 @@ class Clock:
         await self.settle()
 
 
+class AdvanceableLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock a test can advance."""
+
+    ahead = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.ahead
+
+
+def put_forward(seconds: float) -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, AdvanceableLoop)
+    loop.ahead += seconds
+
+
 @dataclass
 class FakeMeter:
     """Records all reports in order."""
@@ -178,6 +193,21 @@ class FakeQuotaStore:
         self.kept[account, day] = calls
 
 
+def account_limits(clock: Clock, meter: FakeMeter, rate: float, concurrency: int, calls_per_day: int) -> AccountLimits:
+    limits = AccountLimits(
+        "main",
+        requests_per_second=rate,
+        concurrency=concurrency,
+        calls_per_day=calls_per_day,
+        meter=meter,
+        now=clock.now,
+        monotonic=clock.monotonic,
+        sleep=clock.sleep,
+    )
+    limits.report()
+    return limits
+
+
 class ClientFixture:
     """A client with fakes of everything that it needs."""
 
@@ -197,17 +227,7 @@ class ClientFixture:
         self.clock = Clock()
         self.meter = FakeMeter()
         self.source = source or FakeSource()
-        self.limits = AccountLimits(
-            "main",
-            requests_per_second=rate,
-            concurrency=concurrency,
-            calls_per_day=calls_per_day,
-            meter=self.meter,
-            now=self.clock.now,
-            monotonic=self.clock.monotonic,
-            sleep=self.clock.sleep,
-        )
-        self.limits.report()
+        self.limits = account_limits(self.clock, self.meter, rate, concurrency, calls_per_day)
         nonces = count()
         self.client = Client(
             "main",

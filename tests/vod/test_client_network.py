@@ -19,7 +19,7 @@ import trustme
 from exporter.errors import StartError, UpstreamError
 from exporter.vod.client import Client
 from exporter.vod.rate_limits import AccountLimits
-from tests.vod.fakes import ClientFixture, FakeMeter, FakeSource, action
+from tests.vod.fakes import AdvanceableLoop, ClientFixture, FakeMeter, FakeSource, action, put_forward
 from tests.vod.pages import decode
 from tests.vod.servers import conversation_server
 
@@ -713,21 +713,6 @@ async def test_through_a_proxy_as_many_requests_run_concurrently_as_allowed(monk
         async with network_client("http://vod.example.invalid", concurrency=many) as (client, meter):
             await asyncio.gather(*(client.call(action(decode), {"MediaId": str(n)}) for n in range(many)))
             assert (meter.sent, meter.failed) == (many, [])
-
-
-class AdvanceableLoop(asyncio.SelectorEventLoop):
-    """An event loop whose clock a test can advance."""
-
-    ahead = 0.0
-
-    def time(self) -> float:
-        return super().time() + self.ahead
-
-
-def put_forward(seconds: float) -> None:
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, AdvanceableLoop)
-    loop.ahead += seconds
 
 
 def test_by_a_proxy_there_is_no_other_time_limit_than_that_of_the_account(monkeypatch: pytest.MonkeyPatch) -> None:

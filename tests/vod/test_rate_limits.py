@@ -18,7 +18,7 @@ from exporter.vod.rate_limits import (
     AccountLimits,
     Permit,
 )
-from tests.vod.fakes import Clock, FakeMeter, FakeQuotaStore
+from tests.vod.fakes import Clock, FakeMeter, FakeQuotaStore, account_limits
 
 ACTION = "Ask"
 THROTTLED = UpstreamError("", code="Throttling.User", kind=ErrorKind.THROTTLED)
@@ -40,17 +40,7 @@ class Account:
     ) -> None:
         self.clock = clock or Clock()
         self.meter = FakeMeter()
-        self.limits = AccountLimits(
-            "main",
-            requests_per_second=rate,
-            concurrency=concurrency,
-            calls_per_day=calls_per_day,
-            meter=self.meter,
-            now=self.clock.now,
-            monotonic=self.clock.monotonic,
-            sleep=self.clock.sleep,
-        )
-        self.limits.report()
+        self.limits = account_limits(self.clock, self.meter, rate, concurrency, calls_per_day)
         self.passed: list[tuple[float, int]] = []
         self.max_in_flight = 0
         self.most_at_once = 0

@@ -22,6 +22,7 @@ from exporter.vod.proxies import Proxy
 from exporter.vod.response_head import LARGEST_HEAD, read_head
 from exporter.vod.tcp_stream import Stream
 from exporter.vod.transport import CHUNK_BYTES, PooledTransport
+from tests.vod.fakes import AdvanceableLoop, put_forward
 from tests.vod.servers import conversation_server
 
 if TYPE_CHECKING:
@@ -216,21 +217,10 @@ async def test_requests_are_sent_concurrently(connections: TransportToAnyHost) -
         assert [body for _, body in answers] == [b"{}"] * many
 
 
-class AdvanceableLoop(asyncio.SelectorEventLoop):
-    """An event loop whose clock a test can advance."""
-
-    ahead = 0.0
-
-    def time(self) -> float:
-        return super().time() + self.ahead
-
-
 def test_the_transport_has_no_timeout_of_its_own() -> None:
     async def takes_an_hour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, AdvanceableLoop)
-        loop.ahead += 3600
+        put_forward(3600)
         for _ in range(10):  # whatever is due by now has its turn
             await asyncio.sleep(0)
         writer.write(replied(b"late"))
@@ -251,9 +241,7 @@ def test_a_connection_that_is_in_use_again_does_not_expire() -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(replied(b"first"))
         await reader.readuntil(b"\r\n\r\n")
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, AdvanceableLoop)
-        loop.ahead += 3600
+        put_forward(3600)
         for _ in range(10):
             await asyncio.sleep(0)
         writer.write(replied(b"second"))

@@ -27,6 +27,7 @@ def test_a_passed_socket_is_used_and_remains_open_in_systemd(monkeypatch: pytest
         with inherited(MINE) as (ours,):
             assert ours.getsockname() == systemds.getsockname()
             assert not os.get_inheritable(number)
+            assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(number)
         socket.create_connection(systemds.getsockname()).close()

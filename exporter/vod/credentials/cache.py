@@ -7,7 +7,7 @@ import math
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from exporter.vod.credentials.sources import CredentialSource
+    from exporter.vod.credentials.sources import CredentialSource, FetchedCredentials
 
 TIME_LIMIT: Final = 30.0
 """Seconds that a fetch may take."""
@@ -40,22 +40,6 @@ _HANGING: Final = (
 )
 
 _log = structlog.get_logger()
-
-
-class ExpiringCredentials(Protocol):
-    """Credentials and the place they were fetched from."""
-
-    @property
-    def credentials(self) -> Credentials:
-        """The credentials."""
-
-    @property
-    def place(self) -> str:
-        """The place, for log lines."""
-
-    @property
-    def expires(self) -> float | None:
-        """When they expire, in seconds since 1970; None if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +71,7 @@ class CredentialCache:
     def __init__(
         self,
         account: str,
-        fetch: Callable[[Credentials | None], ExpiringCredentials],
+        fetch: Callable[[Credentials | None], FetchedCredentials],
         *,
         start: CredentialSource | None = None,
         files: Iterable[Path] = (),
@@ -110,7 +94,7 @@ class CredentialCache:
         # Fetches whose threads have not ended.
         self._unreturned: set[object] = set()
         # The result of the last fetch until a caller has used it: one that comes too late is for the next caller.
-        self._late: ExpiringCredentials | None = None
+        self._late: FetchedCredentials | None = None
         self._cached: _CachedCredentials | None = None
         self._failure: _Failure | None = None
         self._place = ""
@@ -168,7 +152,7 @@ class CredentialCache:
         hanging = len(self._unreturned)
         return RETRY_SECONDS * 2.0 ** (hanging - 1 if 0 < hanging < MOST_HANGING else 0)
 
-    async def _fetched(self, *, again: bool) -> ExpiringCredentials:
+    async def _fetched(self, *, again: bool) -> FetchedCredentials:
         if len(self._unreturned) >= MOST_HANGING:
             raise no_credentials(f"no credentials: {MOST_HANGING} requests for them have not returned", _HANGING)
         start = None
@@ -186,7 +170,7 @@ class CredentialCache:
         except OSError as error:
             raise no_credentials(f"no credentials: {error.strerror}", NO_THREAD) from None
 
-    def _check_and_fetch(self, start: Credentials | None) -> ExpiringCredentials:
+    def _check_and_fetch(self, start: Credentials | None) -> FetchedCredentials:
         """Note the state of the files before reading them, so that a change in between is noticed next time."""
         fetch = object()
         self._unreturned.add(fetch)
@@ -199,7 +183,7 @@ class CredentialCache:
         finally:
             self._unreturned.discard(fetch)
 
-    def _cache(self, fetched: ExpiringCredentials) -> Credentials:
+    def _cache(self, fetched: FetchedCredentials) -> Credentials:
         now = self._monotonic()
         if fetched.expires is None:
             renewal, end = now + UNKNOWN, math.inf

@@ -1,4 +1,4 @@
-"""Keys of roles and profiles by Alibaba Cloud's credentials library; the only module that knows it.
+"""Fetches keys of roles and profiles with Alibaba Cloud's credentials library; the only module that knows it.
 
 It blocks, so call it in a thread. The library's cache, refresh threads and logs are not used: each fetch makes a new
 provider, and the caller keeps the credentials.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from exporter.secret_files import read_secret
@@ -26,7 +26,7 @@ from exporter.vod.credentials.providers import (
     UriProvider,
 )
 from exporter.vod.credentials.sdk_errors import describe_failure
-from exporter.vod.credentials.sources import Credentials, no_credentials, validate_secret
+from exporter.vod.credentials.sources import Credentials, FetchedCredentials, no_credentials, validate_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,15 +51,6 @@ _PLACES: Final[Mapping[type[CredentialProvider], str]] = {
     IniProfile: "credentials file",
     UriProvider: "credentials URI",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class FetchedCredentials:
-    """Credentials and the place they were fetched from; `expires` in seconds since 1970, None if unknown."""
-
-    credentials: Credentials
-    place: str
-    expires: float | None = None
 
 
 class _Provider(Protocol):

@@ -25,6 +25,15 @@ class Credentials:
     security_token: str | None = field(default=None, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class FetchedCredentials:
+    """Credentials and the place they were fetched from; `expires` in seconds since 1970, None if unknown."""
+
+    credentials: Credentials
+    place: str
+    expires: float | None = None
+
+
 class CredentialSource(Protocol):
     """A source of an account's credentials. `get` and `renew` raise CredentialsError."""
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import threading
 import time
-from concurrent.futures import Future
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -16,7 +13,7 @@ import structlog
 from exporter import secret_files
 from exporter.errors import ConfigError, ConfigProblem, reason_of
 from exporter.single_flight import SharedRun
-from exporter.threads import in_time
+from exporter.threads import DaemonThread, in_time
 from exporter.web.access.policy import make_policy, read_pem_files, read_settings
 
 if TYPE_CHECKING:
@@ -35,8 +32,6 @@ _READ_TIMEOUT_SECONDS: Final = 1.0
 _TEMPORARY: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EIO, errno.ETIMEDOUT})
 
 _log = structlog.get_logger()
-
-_Checks = SimpleQueue[Future[None] | None]
 
 
 class LiveWebConfig:
@@ -57,9 +52,8 @@ class LiveWebConfig:
             raise ConfigError(ConfigProblem(str(path), 0, 0, "", f"cannot be read: {reason_of(error)}")) from None
         self._policy = make_policy(path, settings, read_pem_files(path, settings))
         self._shared_check = SharedRun(self._check_in_thread)
-        self._checks: _Checks = SimpleQueue()
-        # A daemon thread: unlike an executor's, it does not block the end of the program if a file can never be read.
-        threading.Thread(target=self._work, name="web-config", daemon=True).start()
+        # A daemon thread does not block the end of the program if a file can never be read.
+        self._thread = DaemonThread("web-config")
         self._checking: asyncio.Future[None] | None = None
         self._hangs = False
 
@@ -83,13 +77,11 @@ class LiveWebConfig:
 
     def close(self) -> None:
         """Stop the thread."""
-        self._checks.put(None)
+        self._thread.shutdown()
 
     async def _check_in_thread(self) -> None:
         if self._checking is None or self._checking.done():
-            check: Future[None] = Future()
-            self._checks.put(check)
-            self._checking = asyncio.wrap_future(check)
+            self._checking = asyncio.wrap_future(self._thread.submit(self._check))
             done, _ = await asyncio.wait({self._checking}, timeout=_READ_TIMEOUT_SECONDS)
             if not done and not self._hangs:
                 _log.warning(
@@ -99,15 +91,6 @@ class LiveWebConfig:
                     advice="The previous configuration stays in use. Check whether its file system responds.",
                 )
             self._hangs = not done
-
-    def _work(self) -> None:
-        while (check := self._checks.get()) is not None:
-            try:
-                self._check()
-            except BaseException as error:  # noqa: BLE001 - the event loop logs it, and later checks must still run
-                check.set_exception(error)
-            else:
-                check.set_result(None)
 
     def _check(self) -> None:
         seen = self._states()

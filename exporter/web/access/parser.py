@@ -93,16 +93,18 @@ def _tls(section: Value, folder: Path) -> TlsSettings | None:
     auth, client_auth = given.get("client_auth_type"), ClientAuth.NO
     if auth and (chosen := auth.choice(_CLIENT_AUTH)) is not None:
         client_auth = _CLIENT_AUTH[chosen]
+    prefer = given.get("prefer_server_cipher_suites")
+    prefers = prefer.boolean() if prefer else None
     settings = TlsSettings(
         cert or Pem(""),
         key or Pem(""),
         client_ca,
         client_auth,
         tuple(text for value in _list(given, "client_allowed_sans") if (text := value.text())),
-        _choice(given, "min_version", VERSIONS) or default.min_version,
-        _choice(given, "max_version", VERSIONS) or default.max_version,
+        _version(given, "min_version") or default.min_version,
+        _version(given, "max_version") or default.max_version,
         _choices(given, "cipher_suites", (*SUITES_TLS12, *SUITES_TLS13)),
-        _boolean(given, "prefer_server_cipher_suites", default=default.prefer_server_cipher_suites),
+        default.prefer_server_cipher_suites if prefers is None else prefers,
         _choices(given, "curve_preferences", CURVES),
     )
     _check_client_auth(section, given, settings)
@@ -208,14 +210,9 @@ def _list(given: Mapping[str, Value], name: str) -> tuple[Value, ...]:
     return given[name].texts() if name in given else ()
 
 
-def _choice(given: Mapping[str, Value], name: str, allowed: Collection[str]) -> str | None:
-    return given[name].choice(allowed) if name in given else None
+def _version(given: Mapping[str, Value], name: str) -> str | None:
+    return given[name].choice(VERSIONS) if name in given else None
 
 
 def _choices(given: Mapping[str, Value], name: str, allowed: Collection[str]) -> tuple[str, ...]:
     return tuple(chosen for value in _list(given, name) if (chosen := value.choice(allowed)))
-
-
-def _boolean(given: Mapping[str, Value], name: str, *, default: bool) -> bool:
-    value = given[name].boolean() if name in given else None
-    return default if value is None else value

@@ -18,20 +18,13 @@ from exporter.vod.credentials.cache import (
     UNKNOWN,
     CredentialCache,
 )
-from exporter.vod.credentials.sources import Credentials, no_credentials
+from exporter.vod.credentials.sources import Credentials, FetchedCredentials, no_credentials
 from tests.vod.fakes import KEY, Clock, FakeSource
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 HOUR = 3600.0
-
-
-@dataclass(frozen=True)
-class Keys:
-    credentials: Credentials
-    expires: float | None
-    place: str = "ecs_ram_role"
 
 
 @dataclass
@@ -49,7 +42,7 @@ class FakeFetcher:
     def __post_init__(self) -> None:
         self.opened.set()
 
-    def __call__(self, start: Credentials | None) -> Keys:
+    def __call__(self, start: Credentials | None) -> FetchedCredentials:
         self.fetches += 1
         number = self.fetches
         self.starts.append(start)
@@ -57,7 +50,7 @@ class FakeFetcher:
         if self.broken:
             raise no_credentials("sts is out of reach", "Wait.")
         expires = None if self.lifetime is None else self.clock.now() + self.lifetime
-        return Keys(Credentials(f"id-{number}", "secret", f"token-{number}"), expires)
+        return FetchedCredentials(Credentials(f"id-{number}", "secret", f"token-{number}"), "ecs_ram_role", expires)
 
 
 class CacheFixture:

@@ -24,8 +24,8 @@ from exporter.vod.credentials.providers import (
     OidcRole,
     UriProvider,
 )
-from exporter.vod.credentials.sdk import CredentialFetcher, FetchedCredentials
-from exporter.vod.credentials.sources import Credentials
+from exporter.vod.credentials.sdk import CredentialFetcher
+from exporter.vod.credentials.sources import Credentials, FetchedCredentials
 from tests.vod.credential_servers import (
     NAMES,
     Keys,
