@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from exporter.simulator.request_log import RequestLog
 
 _SECRETS: Final = ("access_key_secret", "security_token")
+_REJECTED: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 class AdminTarget(Protocol):
@@ -59,8 +60,8 @@ def admin_routes(simulator: AdminTarget) -> list[Route]:
         if request.method == "PATCH":
             try:
                 simulator.conditions = patched(simulator.conditions, await request.body())
-            except (msgspec.MsgspecError, ValueError) as error:
-                return _json({"error": str(error)}, 400)
+            except _REJECTED as error:
+                return _rejection(error)
         return _json(_without_secrets(simulator.conditions))
 
     async def calls(request: Request) -> Response:
@@ -73,8 +74,8 @@ def admin_routes(simulator: AdminTarget) -> list[Route]:
         if request.method == "PUT":
             try:
                 simulator.set_incidents(msgspec.json.decode(await request.body(), type=list[str]))
-            except (msgspec.MsgspecError, ValueError) as error:
-                return _json({"error": str(error)}, 400)
+            except _REJECTED as error:
+                return _rejection(error)
         return _json(simulator.incidents)
 
     return [
@@ -85,7 +86,7 @@ def admin_routes(simulator: AdminTarget) -> list[Route]:
 
 
 def patched(conditions: Conditions, patch: bytes) -> Conditions:
-    """The conditions with the fields of a JSON object replaced; raises ValueError or MsgspecError for a bad one."""
+    """The conditions with the fields of a JSON object replaced; raises one of `_REJECTED` for a bad one."""
     changes = msgspec.json.decode(patch, type=dict[str, Any])
     _check_names("", changes, Conditions)
     for index, fault in enumerate(_list_or_empty(changes.get("faults"))):
@@ -111,6 +112,10 @@ def _without_secrets(conditions: Conditions) -> dict[str, Any]:
     for name in _SECRETS:
         document["credentials"].pop(name, None)
     return document
+
+
+def _rejection(error: Exception) -> Response:
+    return _json({"error": "nested too deeply" if isinstance(error, RecursionError) else str(error)}, 400)
 
 
 def _json(content: object, status: int = 200) -> Response:

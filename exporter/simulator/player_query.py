@@ -129,7 +129,7 @@ def _filters(text: str | None) -> tuple[tuple[str, ...], ...]:
         return ()
     try:
         filters: Any = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _invalid("Filters must be JSON") from None
     if not isinstance(filters, list) or len(filters) > _MOST_FILTERS:
         raise _invalid(f"Filters must be a JSON array of at most {_MOST_FILTERS}")

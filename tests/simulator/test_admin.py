@@ -148,6 +148,7 @@ async def test_a_patch_changes_only_the_given_conditions(clock: Clock) -> None:
     ("patch", "message"),
     [
         ("{", "truncated"),
+        (f'{{"rate": {"[" * 100_000}', "nested too deeply"),
         ("[]", "Expected `object`"),
         ('{"speed": 1}', "speed is not one of credentials, token_expired,"),
         ('{"latency": "fast"}', "$.latency"),

@@ -69,6 +69,7 @@ def test_required_parameters(name: str) -> None:
         ({"PageNumber": "0"}, "PageNumber must be an integer from 1"),
         ({"Top": "x"}, "Top must be an integer from 1"),
         ({"Filters": "["}, "Filters must be JSON"),
+        ({"Filters": "[" * 100_000}, "Filters must be JSON"),
         ({"Filters": "{}"}, "Filters must be a JSON array of at most 3"),
         ({"Filters": "[1]"}, "Filters must have Field, Op and Value"),
         ({"Filters": '[{"Field":"Media","Op":"=","Value":"x"}]'}, "Filters of Media = are not known"),
