@@ -40,16 +40,12 @@ _RECENT_SEGMENTS: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class DeflateSegment:
-    """Text that was compressed independently; `length` in bytes and `crc` (CRC-32) are those of the text."""
+    """Text that was compressed independently, to `size` bytes: `length` bytes of text with the CRC-32 `crc`."""
 
     deflated: bytes = field(repr=False)
     crc: int
     length: int
-
-    @property
-    def size(self) -> int:
-        """Bytes when compressed."""
-        return len(self.deflated)
+    size: int
 
     def text(self) -> bytes:
         """The decompressed text."""
@@ -60,7 +56,7 @@ def compress_segment(text: bytes) -> DeflateSegment:
     """Compress text so that it can stand before and after any other segment; releases the GIL."""
     compressor = isal_zlib.compressobj(_LEVEL, wbits=_RAW_DEFLATE)
     body = compressor.compress(text) + compressor.flush(isal_zlib.Z_FULL_FLUSH)
-    return DeflateSegment(body, isal_zlib.crc32(text), len(text))
+    return DeflateSegment(body, isal_zlib.crc32(text), len(text), len(body))
 
 
 class _Unpacked:
