@@ -118,5 +118,10 @@ def test_errors_and_advice_of_the_exporter_are_chinese_on_the_chinese_page(
     assert advice not in html
 
 
+@pytest.mark.parametrize(("language", "shown"), [("en", "0.99 s"), ("zh", "0.99 秒")])
+def test_the_unit_of_the_first_frame_is_in_the_language_of_the_page(language: str, shown: str) -> None:
+    assert f">{shown}<" in page(KNOWN, language=language)
+
+
 def test_a_message_of_the_service_stays_as_it_is_and_is_marked_as_english() -> None:
     assert '<bdi lang="en">no &lt;permission&gt;</bdi>' in page(WAITING, language="zh")
