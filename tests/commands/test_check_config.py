@@ -71,7 +71,7 @@ def test_columns_are_aligned_below_names_that_the_terminal_cannot_show(monkeypat
     stdout.write(costs)
     stdout.flush()
 
-    heading, query, total = stdout.buffer.getvalue().decode().splitlines()  # type: ignore[attr-defined]
+    heading, query, total = stdout.buffer.getvalue().decode().splitlines()
 
     assert r"\u5934\u6761\u89c6\u9891" in query
     assert query.index("6 ") == total.index("6 ") == heading.index("slices")

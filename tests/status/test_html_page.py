@@ -366,6 +366,12 @@ def test_the_form_shows_the_filters() -> None:
     assert [attributes["value"] for tag, attributes in tags if tag == "input"] == ['a"b']
 
 
+def test_the_form_keeps_the_spaces_of_a_filter() -> None:
+    """It is submitted with what it shows: the tag of a link from the list of media must still match."""
+    search = {"id": "search", "name": "media", "type": "search", "maxlength": "200", "value": "课程\u3000数学"}
+    assert ("input", search) in page(Filters(media="课程\u3000数学")).tags
+
+
 def test_instants_have_a_machine_readable_form() -> None:
     times = [attributes for tag, attributes in page().tags if tag == "time"]
 
