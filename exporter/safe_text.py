@@ -6,6 +6,9 @@ import re
 from typing import Final
 
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
+SPACES: Final = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+"""All spaces but the ASCII one. Titles in Chinese have U+3000; Python calls none of them printable."""
+
 # A Python string can contain lone surrogates, UTF-8 cannot; Prometheus would reject the whole scrape.
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 

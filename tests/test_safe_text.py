@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import sys
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.safe_text import printable, replace_surrogates, shortened
+from exporter.safe_text import SPACES, printable, replace_surrogates, shortened
 
 
 def test_a_lone_surrogate_is_replaced() -> None:
@@ -32,6 +35,11 @@ def test_what_is_not_printable_is_replaced(text: str, expected: str) -> None:
 
 def test_some_characters_are_kept_and_others_replaced_as_wanted() -> None:
     assert printable("a\nb\rc", keep="\n", instead=" ") == "a\nb c"
+
+
+def test_spaces_are_all_space_separators_but_the_ascii_one() -> None:
+    every = map(chr, range(sys.maxunicode + 1))
+    assert [letter for letter in every if unicodedata.category(letter) == "Zs"] == [" ", *SPACES]
 
 
 @pytest.mark.parametrize(("longest", "expected"), [(3, "abc"), (2, "a…"), (1, "…")])

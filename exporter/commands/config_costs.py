@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Final
 from unicodedata import east_asian_width
 
+from exporter import stdio
 from exporter.commands.setting_warnings import endpoint_warning
 from exporter.core.cost import NOTHING, Cost, Estimate, cost, media_of, metadata_cost, search_cost
 from exporter.core.player_query import calls_per_day, first_poll_calls, series
@@ -101,7 +103,8 @@ def cost_table(costs: Mapping[str, AccountCosts]) -> str:
 
 
 def aligned(lines: Sequence[tuple[str, ...]]) -> str:
-    """Lines of cells as columns of a terminal."""
+    """Lines of cells as columns of a terminal, as standard output will write them."""
+    lines = [tuple(stdio.as_encoded(sys.stdout, cell) for cell in line) for line in lines]
     widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)).rstrip()

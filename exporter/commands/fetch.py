@@ -22,7 +22,7 @@ from exporter.core import play_dates
 from exporter.core.poll_report import PollResult
 from exporter.discovery.failure_log import search_name
 from exporter.plurals import counted
-from exporter.safe_text import printable
+from exporter.safe_text import SPACES, printable
 
 if TYPE_CHECKING:
     import argparse
@@ -162,7 +162,7 @@ def _write(fetched: _FetchResult, output: str) -> None:
             exposition = fetched.exposition
             if sys.stdout.isatty():
                 # The format cannot escape unprintable characters; output that is piped is left unchanged.
-                exposition = printable(exposition.decode(), keep="\n").encode()
+                exposition = printable(exposition.decode(), keep="\n" + SPACES).encode()
             stdio.write_utf8(sys.stdout, exposition)
     sys.stdout.flush()
 

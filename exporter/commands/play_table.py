@@ -16,7 +16,7 @@ from exporter import stdio
 from exporter.commands.slice_results import filter_labels
 from exporter.core.fields import NUMBERS, zero_row
 from exporter.exposition.catalog import PLAY_BY_FIELD
-from exporter.safe_text import printable
+from exporter.safe_text import SPACES, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -154,4 +154,4 @@ def _cell(value: object) -> str:
 
 def terminal_line(text: str) -> str:
     """A text as one printable line, escaped for stdout's encoding before rich measures its width."""
-    return stdio.as_encoded(sys.stdout, printable(text))
+    return stdio.as_encoded(sys.stdout, printable(text, keep=SPACES))

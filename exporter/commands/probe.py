@@ -22,7 +22,7 @@ from exporter.config.loader import load
 from exporter.core.play_dates import PLAY_TIME_ZONE
 from exporter.errors import CredentialsError, FlagError, UpstreamError
 from exporter.plurals import counted
-from exporter.safe_text import printable
+from exporter.safe_text import SPACES, printable
 from exporter.vod.redaction import Secrets, redacted
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class _Probe:
         self._print(f"  {label:{_WIDTH}} {text}")
 
     def _print(self, line: str = "") -> None:
-        sys.stdout.write(stdio.as_encoded(sys.stdout, printable(redacted(line, self._secrets))) + "\n")
+        sys.stdout.write(stdio.as_encoded(sys.stdout, printable(redacted(line, self._secrets), keep=SPACES)) + "\n")
         sys.stdout.flush()
 
     async def _section(

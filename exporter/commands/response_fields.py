@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from exporter.safe_text import printable, shortened
+from exporter.safe_text import SPACES, printable, shortened
 from exporter.vod.redaction import redacted
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def shown_value(value: Any, hide: Collection[str] = ()) -> str:
     if text.lower().startswith(("http://", "https://")):
         # The query may hold a signature.
         text = text.partition("?")[0]
-    return json.dumps(shortened(printable(redacted(text, hide)), _LONGEST_VALUE), ensure_ascii=False)
+    return json.dumps(shortened(printable(redacted(text, hide), keep=SPACES), _LONGEST_VALUE), ensure_ascii=False)
 
 
 def safe_name(name: str) -> str:

@@ -6,7 +6,7 @@ import sys
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Final
 
-from exporter.safe_text import printable, shortened
+from exporter.safe_text import SPACES, printable, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -116,4 +116,4 @@ def dated(play_date: date, words: Mapping[str, str]) -> str:
 
 def visible(text: str) -> str:
     """Replace invisible and direction-changing characters of an external text, and cut it to 300 characters."""
-    return printable(shortened(text, _LONGEST_TEXT), keep=_JOINERS)
+    return printable(shortened(text, _LONGEST_TEXT), keep=_JOINERS + SPACES)

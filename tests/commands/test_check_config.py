@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import threading
 from math import ceil
@@ -61,6 +62,19 @@ def test_columns_are_aligned_below_chinese_names() -> None:
     assert total.index("6 ") == heading.index("slices")
     # Each of these four characters is two columns wide.
     assert query.index("6 ") == heading.index("slices") - 4
+
+
+def test_columns_are_aligned_below_names_that_the_terminal_cannot_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    stdout = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="backslashreplace")
+    monkeypatch.setattr("sys.stdout", stdout)
+    costs = table("queries: [{name: 头条视频, media: {ids: [a]}}]\n")
+    stdout.write(costs)
+    stdout.flush()
+
+    heading, query, total = stdout.buffer.getvalue().decode().splitlines()
+
+    assert r"\u5934\u6761\u89c6\u9891" in query
+    assert query.index("6 ") == total.index("6 ") == heading.index("slices")
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,11 @@ def test_a_title_cannot_reach_the_terminal_s_controls() -> None:
     assert "[bold]not markup[/bold]" in printed
 
 
+def test_spaces_of_a_title_are_kept() -> None:
+    """Chinese titles have ideographic ones."""
+    assert "课程\u3000数学\u00a01" in table([{**ROW, "title": "课程\u3000数学\u00a01"}])
+
+
 def test_json_has_no_character_that_controls_a_terminal() -> None:
     title = "标题\x7f\u2028\u202e\U000e0001\ud800🎬"
 

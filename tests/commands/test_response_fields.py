@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.commands.response_fields import field_lines, shown_value, type_of
+from exporter.safe_text import SPACES
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -60,6 +61,7 @@ def test_names_that_may_be_data_are_left_out() -> None:
 def test_values_are_one_printable_line_without_secrets_and_signatures() -> None:
     assert shown_value("https://host/a.jpg?auth_key=1-2-3") == '"https://host/a.jpg"'
     assert shown_value("a\x1b[31m\nb") == json.dumps("a\ufffd[31m\ufffdb", ensure_ascii=False)
+    assert shown_value("课程\u3000数学") == '"课程\u3000数学"'
     assert shown_value("x" * 55 + "the-secret", ["the-secret"]) == f'"{"x" * 55}***"'
     assert len(shown_value("x" * 1000)) == 62
 
@@ -68,7 +70,7 @@ def test_values_are_one_printable_line_without_secrets_and_signatures() -> None:
 def test_any_document_has_lines_of_bounded_number(document: dict[str, Any]) -> None:
     lines = list(field_lines(document, values=True))
     assert len(lines) <= 151
-    assert all(text.isprintable() for line in lines for text in line)
+    assert all(letter.isprintable() or letter in SPACES for line in lines for text in line for letter in text)
 
 
 def test_a_large_document_has_few_lines() -> None:

@@ -495,7 +495,7 @@ async def test_the_page_names_the_missing_permission_and_media_that_do_not_exist
         view = summarize(await harness.exporter.status(), Filters())
         html = Pages("/metrics").render(view, "en").decode()
         assert "Allow the RAM action vod:GetCategories" in html
-        assert "lists media that do not exist: 1" in html
+        assert "lists media that do not exist (1): " in html
         assert "does not exist" in html
         zh = Pages("/metrics").render(view, "zh").decode()
         assert "授予 vod:GetCategories 权限" in zh

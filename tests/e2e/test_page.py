@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 
 from exporter.core import play_dates
 from exporter.core.model import Dimensions
+from exporter.errors import ErrorKind, UpstreamError
 from exporter.jobs import poll_id
 from exporter.simulator.faults import Fault
 from exporter.simulator.incidents import collapse
@@ -27,7 +28,7 @@ from exporter.web.routes import routes
 from exporter.web.server import bound, serving, urls
 from tests.e2e.processes import PATIENCE, free_port, get, running, until
 from tests.harness import CONFIGURATION, NOON, running_harness
-from tests.status.examples import EXPECTING, observed, weekly
+from tests.status.examples import ACCOUNT, EXPECTING, observed, report, weekly
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -249,6 +250,26 @@ async def test_the_media_that_collapsed_lost_most_of_its_expected_plays() -> Non
         box = await spark.bounding_box()
         assert box is not None
         assert box["width"] == 120
+
+
+@pytest.mark.parametrize("name", ["W" * 64, "超" * 64])
+@pytest.mark.parametrize("language", ["en", "zh"])
+async def test_the_longest_names_fit_every_width(name: str, language: str) -> None:
+    """Names of accounts and queries have up to 64 characters."""
+    account, short = replace(ACCOUNT, name=name), replace(EXPECTING, name="short")
+    long = replace(EXPECTING, name=name, account=name)
+    failed = report(long, UpstreamError("no", code="X", kind=ErrorKind.OTHER))
+
+    class Named:
+        async def status(self) -> StatusInput:
+            slices = [*weekly({"m": (1, 200, 200, 200)}, account=name), *weekly({"m": (1, 1, 1, 1)})]
+            return observed(*slices, queries=[long, short], accounts=[account, ACCOUNT], reports=[failed])
+
+    app = Starlette(routes=status_routes(Named(), "/metrics", HEADERS))
+    with bound(["127.0.0.1:0"]) as sockets:
+        async with serving(app, sockets), browser() as chromium:
+            for query in ("?", "?sort=state"):
+                assert await overflowing(chromium, f"{urls(sockets)[0]}/{query}", language) == {}
 
 
 NGINX = """

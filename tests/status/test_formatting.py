@@ -107,6 +107,7 @@ def test_instants_are_utc() -> None:
         ("a\u202eb\u2066c", "a\ufffdb\ufffdc"),
         ("a\x00\x1b[31m\nb", "a\ufffd\ufffd[31m\ufffdb"),
         ("\ud800", "\ufffd"),
+        ("课程\u3000数学\u00a01\u2028", "课程\u3000数学\u00a01\ufffd"),
         ("👩\u200d💻", "👩\u200d💻"),
         ("x" * 1000, "x" * 299 + "…"),
     ],

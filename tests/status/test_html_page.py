@@ -92,6 +92,20 @@ def test_the_page_shows_everything_of_the_view() -> None:
         assert expected in text
 
 
+@pytest.mark.parametrize(
+    ("plays", "shown"),
+    [
+        ((0, 1, 1, 3), "0 0 ±0week before"),
+        ((1, 3, 1, 4), "1 1 ±0 (±0 %)week before"),
+        ((3, 5, 5, 6), "3 4 ▼ −1 (−25 %)week before"),
+    ],
+)
+def test_the_percentage_is_that_of_the_whole_plays_that_are_shown(plays: tuple[float, ...], shown: str) -> None:
+    text = " ".join(page(slices=weekly({"a": plays})).text.split())
+
+    assert f"Sat 2024-03-23 {shown}" in text
+
+
 def shown(**seen: object) -> str:
     """The text from the box to the media."""
     return " ".join(page(None, "en", reports=[report(EXPECTING)], **seen).text.split())
@@ -350,6 +364,12 @@ def test_the_form_shows_the_filters() -> None:
     selected = [attributes["value"] for tag, attributes in tags if tag == "option" and "selected" in attributes]
     assert selected == ["", "ids", "1", "", "", "", "", "", "plays", "age"]
     assert [attributes["value"] for tag, attributes in tags if tag == "input"] == ['a"b']
+
+
+def test_the_form_keeps_the_spaces_of_a_filter() -> None:
+    """It is submitted with what it shows: the tag of a link from the list of media must still match."""
+    search = {"id": "search", "name": "media", "type": "search", "maxlength": "200", "value": "课程\u3000数学"}
+    assert ("input", search) in page(Filters(media="课程\u3000数学")).tags
 
 
 def test_instants_have_a_machine_readable_form() -> None:

@@ -118,5 +118,21 @@ def test_errors_and_advice_of_the_exporter_are_chinese_on_the_chinese_page(
     assert advice not in html
 
 
+@pytest.mark.parametrize(
+    ("language", "waiting", "down"),
+    [("en", "waiting for the first poll", "no response"), ("zh", "等待首次轮询", "无响应")],
+)
+def test_a_target_before_its_first_poll_waits(language: str, waiting: str, down: str) -> None:
+    first = page(replace(WAITING, error="", advice=""), language=language)
+    assert waiting in first[first.index('id="player"') :]
+    assert f"> {down}<" not in first
+    assert f"> {down}<" in page(WAITING, language=language)
+
+
+@pytest.mark.parametrize(("language", "shown"), [("en", "0.99 s"), ("zh", "0.99 秒")])
+def test_the_unit_of_the_first_frame_is_in_the_language_of_the_page(language: str, shown: str) -> None:
+    assert f">{shown}<" in page(KNOWN, language=language)
+
+
 def test_a_message_of_the_service_stays_as_it_is_and_is_marked_as_english() -> None:
     assert '<bdi lang="en">no &lt;permission&gt;</bdi>' in page(WAITING, language="zh")
