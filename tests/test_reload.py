@@ -551,3 +551,17 @@ async def test_a_watch_that_fails_is_started_again(tmp_path: Path, capsys: pytes
         await daemon.polled("new")
 
     assert "background task failed" in capsys.readouterr().out
+
+
+async def test_a_query_that_loses_its_search_keeps_its_other_numbers(tmp_path: Path) -> None:
+    async with served(tmp_path, account(), query(media="{search: {status: [Normal]}}")) as daemon:
+        await daemon.polled("q")
+        assert await daemon.series("discover")
+        before = await daemon.series("^aliyun_vod_query_(up|polls_total|last_success|poll_duration)")
+        daemon.simulator.change(faults=(STALL,))
+
+        await daemon.reloaded(account(), query(media="{top: 5}"))
+
+        assert not await daemon.series("discover")
+        assert await daemon.series("^aliyun_vod_query_(up|polls_total|last_success|poll_duration)") == before
+        assert await daemon.series("next_poll")
