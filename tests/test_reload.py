@@ -565,3 +565,30 @@ async def test_a_query_that_loses_its_search_keeps_its_other_numbers(tmp_path: P
         assert not await daemon.series("discover")
         assert await daemon.series("^aliyun_vod_query_(up|polls_total|last_success|poll_duration)") == before
         assert await daemon.series("next_poll")
+
+
+async def test_failures_of_what_is_no_longer_requested_are_forgotten(tmp_path: Path) -> None:
+    forbidden = tuple(
+        Fault("Forbidden.RAM", when={"Action": each}) for each in ("SearchMedia", "GetVideoInfos", "GetCategories")
+    )
+    settings = SimulatorOptions(media=20, conditions=Conditions(faults=forbidden))
+    accounts = account(more=", metadata: {labels: [category]}") + account("other")
+    queries = query() + query("moved", media="{search: {status: [Normal]}}")
+
+    async def failures(daemon: Daemon) -> list[str]:
+        attention = (await daemon.http.get("/api/v1/status")).json()["attention"]
+        return [f"{each['subject']}: {each['detail']}" for each in attention if each["trouble"] == "metadata"]
+
+    async with served(tmp_path, accounts, queries, settings=settings) as daemon:
+        await daemon.polled("q")
+        await daemon.polled("moved", result="failure")
+        while len(await failures(daemon)) < 2:
+            await asyncio.sleep(0.005)
+        daemon.simulator.change(faults=())
+
+        await daemon.reloaded(
+            account() + account("other"), query() + query("moved", media="{search: {status: [Normal]}}", of="other")
+        )
+        await daemon.polled("moved")
+
+        assert await failures(daemon) == []
