@@ -243,8 +243,8 @@ def _separate_rate(account_settings: AccountSettings) -> float:
 
 
 def same_connection(before: AccountSettings, after: AccountSettings) -> bool:
-    """Whether the client can be kept: all settings except the limits are equal."""
-    return before.model_copy(update={"limits": after.limits}) == after
+    """Whether the client can be kept: all settings except the limits and those of metadata are equal."""
+    return before.model_copy(update={"limits": after.limits, "metadata": after.metadata}) == after
 
 
 def same_identity(before: AccountSettings, after: AccountSettings) -> bool:

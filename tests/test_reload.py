@@ -323,6 +323,20 @@ async def test_a_poll_under_way_goes_on_when_something_else_changes(tmp_path: Pa
         assert sum((await daemon.series("^aliyun_vod_api_requests_total")).values()) == 4
 
 
+async def test_a_poll_under_way_goes_on_when_metadata_is_configured(tmp_path: Path) -> None:
+    play_data = Fault("stall", when={"Action": "DescribeVodMediaPlayData"})
+    settings = SimulatorOptions(conditions=Conditions(faults=(play_data,)))
+    async with served(tmp_path, account(), query(media=f"{{ids: [{'a' * 32}]}}"), settings=settings) as daemon:
+        await daemon.wait_for_requests(1)
+
+        await daemon.reloaded(account(more=", metadata: {}"), query(media=f"{{ids: [{'a' * 32}]}}"))
+        while not await daemon.series("metadata_last_success"):
+            await asyncio.sleep(0.005)
+
+        sent = await daemon.series('^aliyun_vod_api_requests_total{.*"DescribeVodMediaPlayData"')
+        assert list(sent.values()) == [1], "it still waits for its response"
+
+
 async def test_the_key_of_an_account_is_corrected_and_tried_at_once(tmp_path: Path) -> None:
     wrong = "{access_key_id: simulator, access_key_secret: wrong}"
     async with served(tmp_path, account(keys=wrong), query()) as daemon:
