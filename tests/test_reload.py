@@ -382,6 +382,21 @@ async def test_the_rate_in_force_and_the_calls_of_the_day_outlive_a_change(tmp_p
         assert not await daemon.series("calls_remaining")
 
 
+async def test_calls_made_today_count_after_an_account_was_removed_and_added_again(tmp_path: Path) -> None:
+    accounts = account() + account("other", limits="{calls_per_day: 5}")
+    both = query() + query("p", "[1, 2]", of="other")
+    async with served(tmp_path, accounts, both) as daemon:
+        await daemon.polled("p")
+        left = await daemon.series("calls_remaining_today")
+        assert list(left.values()) == [3]
+
+        await daemon.reloaded(account(), query())
+        assert not await daemon.series("calls_remaining_today")
+        await daemon.reloaded(accounts, both)
+
+        assert await daemon.series("calls_remaining_today") == left
+
+
 async def test_another_number_of_calls_a_day_is_used_at_once_by_what_was_short_of_them(tmp_path: Path) -> None:
     def limits(calls: int) -> str:
         return account(limits=f"{{requests_per_second: 1000, calls_per_day: {calls}}}")
