@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from exporter.threads import run_in_daemon_thread
 from exporter.vod.client import Client, Meter
+from exporter.vod.daily_quota import CallsInMemory
 from exporter.vod.network_route import Resolver
 from exporter.vod.play_data import PlayDataSource
 from exporter.vod.rate_limits import AccountLimits
@@ -72,7 +73,7 @@ class Accounts:
     ) -> None:
         self._keys = keys
         self._meter = meter
-        self._quota_store = quota_store
+        self._quota_store = CallsInMemory() if quota_store is None else quota_store
         self._now = now
         self._monotonic = monotonic
         self._sleep = sleep
@@ -243,8 +244,8 @@ def _separate_rate(account_settings: AccountSettings) -> float:
 
 
 def same_connection(before: AccountSettings, after: AccountSettings) -> bool:
-    """Whether the client can be kept: all settings except the limits are equal."""
-    return before.model_copy(update={"limits": after.limits}) == after
+    """Whether the client can be kept: all settings except the limits and those of metadata are equal."""
+    return before.model_copy(update={"limits": after.limits, "metadata": after.metadata}) == after
 
 
 def same_identity(before: AccountSettings, after: AccountSettings) -> bool:

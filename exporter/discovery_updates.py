@@ -60,7 +60,8 @@ class DiscoveryUpdates:
         self.replica = replica
         searches = {(query.account, query.name): query.search for query in replica.queries if query.search is not None}
         self._telemetry.set_discovery(searches=searches, metadata=replica.rules.metadata)
-        self._discovery.reconfigure(searches, {each.name: each.limits.calls_per_day for each in replica.accounts})
+        calls_per_day = {each.name: each.limits.calls_per_day for each in replica.accounts}
+        self._discovery.reconfigure(searches, replica.rules.metadata, calls_per_day)
         self._apply()
 
     def jobs(self, replica: ReplicaConfig) -> tuple[Job, ...]:

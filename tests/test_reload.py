@@ -323,6 +323,20 @@ async def test_a_poll_under_way_goes_on_when_something_else_changes(tmp_path: Pa
         assert sum((await daemon.series("^aliyun_vod_api_requests_total")).values()) == 4
 
 
+async def test_a_poll_under_way_goes_on_when_metadata_is_configured(tmp_path: Path) -> None:
+    play_data = Fault("stall", when={"Action": "DescribeVodMediaPlayData"})
+    settings = SimulatorOptions(conditions=Conditions(faults=(play_data,)))
+    async with served(tmp_path, account(), query(media=f"{{ids: [{'a' * 32}]}}"), settings=settings) as daemon:
+        await daemon.wait_for_requests(1)
+
+        await daemon.reloaded(account(more=", metadata: {}"), query(media=f"{{ids: [{'a' * 32}]}}"))
+        while not await daemon.series("metadata_last_success"):
+            await asyncio.sleep(0.005)
+
+        sent = await daemon.series('^aliyun_vod_api_requests_total{.*"DescribeVodMediaPlayData"')
+        assert list(sent.values()) == [1], "it still waits for its response"
+
+
 async def test_the_key_of_an_account_is_corrected_and_tried_at_once(tmp_path: Path) -> None:
     wrong = "{access_key_id: simulator, access_key_secret: wrong}"
     async with served(tmp_path, account(keys=wrong), query()) as daemon:
@@ -366,6 +380,21 @@ async def test_the_rate_in_force_and_the_calls_of_the_day_outlive_a_change(tmp_p
         await daemon.reloaded(limits(1, 0), query())
         assert list((await daemon.series("rate_limit")).values()) == [1]
         assert not await daemon.series("calls_remaining")
+
+
+async def test_calls_made_today_count_after_an_account_was_removed_and_added_again(tmp_path: Path) -> None:
+    accounts = account() + account("other", limits="{calls_per_day: 5}")
+    both = query() + query("p", "[1, 2]", of="other")
+    async with served(tmp_path, accounts, both) as daemon:
+        await daemon.polled("p")
+        left = await daemon.series("calls_remaining_today")
+        assert list(left.values()) == [3]
+
+        await daemon.reloaded(account(), query())
+        assert not await daemon.series("calls_remaining_today")
+        await daemon.reloaded(accounts, both)
+
+        assert await daemon.series("calls_remaining_today") == left
 
 
 async def test_another_number_of_calls_a_day_is_used_at_once_by_what_was_short_of_them(tmp_path: Path) -> None:
@@ -551,3 +580,44 @@ async def test_a_watch_that_fails_is_started_again(tmp_path: Path, capsys: pytes
         await daemon.polled("new")
 
     assert "background task failed" in capsys.readouterr().out
+
+
+async def test_a_query_that_loses_its_search_keeps_its_other_numbers(tmp_path: Path) -> None:
+    async with served(tmp_path, account(), query(media="{search: {status: [Normal]}}")) as daemon:
+        await daemon.polled("q")
+        assert await daemon.series("discover")
+        before = await daemon.series("^aliyun_vod_query_(up|polls_total|last_success|poll_duration)")
+        daemon.simulator.change(faults=(STALL,))
+
+        await daemon.reloaded(account(), query(media="{top: 5}"))
+
+        assert not await daemon.series("discover")
+        assert await daemon.series("^aliyun_vod_query_(up|polls_total|last_success|poll_duration)") == before
+        assert await daemon.series("next_poll")
+
+
+async def test_failures_of_what_is_no_longer_requested_are_forgotten(tmp_path: Path) -> None:
+    forbidden = tuple(
+        Fault("Forbidden.RAM", when={"Action": each}) for each in ("SearchMedia", "GetVideoInfos", "GetCategories")
+    )
+    settings = SimulatorOptions(media=20, conditions=Conditions(faults=forbidden))
+    accounts = account(more=", metadata: {labels: [category]}") + account("other")
+    queries = query() + query("moved", media="{search: {status: [Normal]}}")
+
+    async def failures(daemon: Daemon) -> list[str]:
+        attention = (await daemon.http.get("/api/v1/status")).json()["attention"]
+        return [f"{each['subject']}: {each['detail']}" for each in attention if each["trouble"] == "metadata"]
+
+    async with served(tmp_path, accounts, queries, settings=settings) as daemon:
+        await daemon.polled("q")
+        await daemon.polled("moved", result="failure")
+        while len(await failures(daemon)) < 2:
+            await asyncio.sleep(0.005)
+        daemon.simulator.change(faults=())
+
+        await daemon.reloaded(
+            account() + account("other"), query() + query("moved", media="{search: {status: [Normal]}}", of="other")
+        )
+        await daemon.polled("moved")
+
+        assert await failures(daemon) == []

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING
 
+from exporter.core import play_dates
 from exporter.core.expectation import expected_plays, usual_step
+from exporter.simulator.faults import Fault
 from exporter.simulator.options import SimulatorOptions
 from tests.harness import CONFIGURATION, NOON, Clock, Harness, running_harness
 
@@ -194,3 +197,19 @@ async def test_as_far_as_the_budget_allows_the_days_that_are_published_come_firs
         assert await harness.poll() == "partial"
 
         assert calls(harness) == ["20240323", "20240316", "20240322"]
+
+
+async def test_days_that_a_cancelled_poll_has_read_are_compared_after_the_next_one() -> None:
+    async with running_harness(MEDIA, expected="true") as harness:
+        (query,) = harness.exporter.queries
+        stalled = play_dates.play_date(harness.clock.at, 9).strftime("%Y%m%d")
+        harness.simulator.change(faults=(Fault("stall", when={"PlayDate": stalled}),))
+        cancelled = asyncio.ensure_future(harness.exporter.poll(query))
+        await asyncio.sleep(1)  # all days but the stalled one are read
+        cancelled.cancel()
+        await asyncio.wait({cancelled})
+        harness.simulator.change(faults=())
+
+        await poll(harness, 2)
+
+        assert await settled(harness, "settled_plays_expected") == expected(harness)

@@ -135,6 +135,8 @@ class Poller:
                     group.create_task(self._poll_slice(query, slice_, fresh_after, repeats=True))
                     for slice_ in unpublished_slices(query, started_at)
                     if plan_fetch(query.media, self._known.get(slice_), fresh_after, started_at)
+                    # Merged by a poll that was cancelled before it published.
+                    or self._known.get(slice_) is not self.snapshot.slices.get(slice_)
                 ),
             ]
         ended_at = self._now()

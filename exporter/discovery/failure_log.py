@@ -10,7 +10,7 @@ import structlog
 from exporter.errors import ErrorKind, ErrorScope, QuotaExceeded, UpstreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
 _NAMED_IN_LOG: Final = 5
 
@@ -56,14 +56,11 @@ class FailureLog:
             names.setdefault((account, _cause(what, error, action)), []).append(what)
         return {(account, ", ".join(some)): self._failed[account, some[0]][0] for (account, _), some in names.items()}
 
-    def retain_searches(self, queries: Collection[str]) -> None:
-        """Drop the failures of searches that belong to other queries."""
-        names = {search_name(query) for query in queries}
-        self._failed = {
-            key: failure
-            for key, failure in self._failed.items()
-            if not key[1].startswith(search_name("")) or key[1] in names
-        }
+    def retain(self, requested: Collection[tuple[str, str]]) -> None:
+        """Drop all failures but those of these accounts and names; what is requested again later is logged again."""
+        before, self._failed = self._failed, {key: each for key, each in self._failed.items() if key in requested}
+        dropped = _causes(before) - _causes(self._failed)
+        self._logged = {each for each in self._logged if each[:2] not in dropped}
 
     def failed(self, account: str, what: str, error: UpstreamError, action: str) -> UpstreamError:
         """Record, log and return the failure of a call of an action; one that persists is logged once."""
@@ -111,6 +108,10 @@ def _is_permission(error: UpstreamError) -> bool:
 
 def _cause(what: str, error: UpstreamError, action: str) -> str:
     return action if _is_permission(error) else what
+
+
+def _causes(failed: Mapping[tuple[str, str], tuple[UpstreamError, str]]) -> set[tuple[str, str]]:
+    return {(account, _cause(what, error, action)) for (account, what), (error, action) in failed.items()}
 
 
 def search_name(query: str) -> str:

@@ -12,7 +12,7 @@ from exporter.core.media_search import conditions
 from exporter.core.retry import Retry
 from exporter.discovery.failure_log import DiscoveryProblem, FailureLog, PermissionMeter, first_of, search_name
 from exporter.discovery.known_media import KnownMedia
-from exporter.discovery.metadata_refresh import CategoryTrees, MetadataRefresh
+from exporter.discovery.metadata_refresh import CategoryTrees, MetadataRefresh, refreshed
 from exporter.discovery.permits import CallPermits
 from exporter.errors import ErrorKind, QuotaExceeded, UpstreamError
 from exporter.vod.media_source import MediaSource
@@ -97,8 +97,13 @@ class MediaDiscovery:
         """While this context is entered, play data of the account is polled: calls of searches and metadata wait."""
         return self._permits.polling(account)
 
-    def reconfigure(self, searches: Mapping[tuple[str, str], Search], calls_per_day: Mapping[str, int]) -> None:
-        """Apply a configuration: the searches of queries (by account and query), and the limits of accounts.
+    def reconfigure(
+        self,
+        searches: Mapping[tuple[str, str], Search],
+        metadata: Mapping[str, MetadataRules],
+        calls_per_day: Mapping[str, int],
+    ) -> None:
+        """Apply a configuration: the searches of queries (by account and query); metadata and limits of accounts.
 
         Reports the known results of the searches, for example after a restart.
         """
@@ -106,7 +111,10 @@ class MediaDiscovery:
         for (account, query), search in searches.items():
             if (known := self.found.get((account, search))) is not None:
                 self._report(account, query, known)
-        self._failures.retain_searches([query for _, query in searches])
+        self._failures.retain(
+            {(account, search_name(query)) for account, query in searches}
+            | {(account, name) for account, rules in metadata.items() for name in refreshed(rules)}
+        )
 
     async def ensure(self, account: str, query: str, search: Search) -> UpstreamError | None:
         """Search if there is no result yet, without waiting for polls: one of them waits for this."""

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 # Details of this many media are requested before they are published and stored.
 _MEDIA_PER_ROUND: Final = 2_000
+# What is refreshed, as failures name it.
+_METADATA: Final = "metadata"
+_CATEGORIES: Final = "categories"
 
 _log = structlog.get_logger()
 
@@ -73,17 +76,17 @@ class MetadataRefresh:
         Returns the last failure.
         """
         failed = None
-        if needs_categories and "category" in rules.labels:
+        if needs_categories and _CATEGORIES in refreshed(rules):
             try:
                 await self._trees.current(account, source, rules.every)
-                self._failures.succeeded(account, "categories")
+                self._failures.succeeded(account, _CATEGORIES)
             except UpstreamError as error:
-                failed = self._failures.failed(account, "categories", error, CATEGORIES.name)
+                failed = self._failures.failed(account, _CATEGORIES, error, CATEGORIES.name)
         try:
             await self._refresh_details(account, source, rules, wanted)
-            self._failures.succeeded(account, "metadata")
+            self._failures.succeeded(account, _METADATA)
         except UpstreamError as error:
-            failed = self._failures.failed(account, "metadata", error, VIDEO_INFOS.name)
+            failed = self._failures.failed(account, _METADATA, error, VIDEO_INFOS.name)
         self._known.forget(account, wanted)
         self._log_deleted(account, configured)
         return failed
@@ -122,6 +125,11 @@ class MetadataRefresh:
                 first=first_of(media_id for _, media_id in new),
                 advice="Remove these IDs from the configuration, or correct them: the service knows no such media.",
             )
+
+
+def refreshed(rules: MetadataRules) -> tuple[str, ...]:
+    """What is refreshed of an account with these rules, as failures name it."""
+    return (_METADATA, _CATEGORIES) if "category" in rules.labels else (_METADATA,)
 
 
 def _batches(media_ids: list[str], gone: Collection[str]) -> Iterator[list[str]]:

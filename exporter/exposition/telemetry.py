@@ -130,7 +130,9 @@ class Telemetry:
         """
         searches, metadata = dict(searches), frozenset(metadata)
         for account, query in self._searches.keys() - searches.keys():
-            self.families.remove_everywhere(account=account, query=query)
+            # The query may go on without its search: its other series stay.
+            for family in (self._discovered_media, self._discovery_changes, self._discovery_success):
+                self.families.remove(family, account=account, query=query)
         for (account, query), search in self._searches.items():
             if searches.get((account, query), search) != search:
                 for family in (self._discovered_media, self._discovery_success):

@@ -27,6 +27,22 @@ class QuotaStore(Protocol):
         ...
 
 
+class CallsInMemory:
+    """Counts calls beyond the limits of their account, which may be removed and added again on the same day."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[date, int]] = {}
+
+    def calls_spent(self, account: str, day: date) -> int:
+        """How many calls were made that day, if it is the last one with calls."""
+        last, calls = self._last.get(account, (day, 0))
+        return calls if last == day else 0
+
+    def record_calls(self, account: str, day: date, calls: int) -> None:
+        """Record the number of calls made on that day so far."""
+        self._last[account] = day, calls
+
+
 class DailyQuota:
     """Limits the calls per day of UTC+8; 0 is unlimited. Without a store, counting starts again at a restart."""
 
