@@ -29,17 +29,21 @@ _INHERIT = {
     "all blocked": "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})",
 }
 # A one-shot command that is interrupted in an event loop or outside, and cleans up for a while. Outside it waits in
-# short pieces: of a signal that comes immediately before a system call, Python learns only after the call.
+# short pieces: of a signal that comes immediately before a system call, Python learns only after the call. So it is of
+# a signal that the system gives to another thread, which can be made to happen: a loop has to wake up for it.
 _COMMAND = """
 import signal
 INHERITED
 from exporter.signals import PROCESS
 PROCESS.install(daemon=False, reloads=False)
-import asyncio, os, sys, time
+import asyncio, os, sys, threading, time
 from exporter.commands.loop_signals import run_interruptible
 PROCESS.interrupt()
 
 async def in_a_loop():
+    if sys.argv[1] == "loop, unnoticed":
+        threading.Thread(target=time.sleep, args=[60], daemon=True).start()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
     try:
         print("waiting", flush=True)
         await asyncio.sleep(60)
@@ -58,7 +62,7 @@ def outside():
         print("cleaned up", flush=True)
 
 try:
-    run_interruptible(in_a_loop()) if sys.argv[1] == "loop" else outside()
+    outside() if sys.argv[1] == "outside" else run_interruptible(in_a_loop())
 except KeyboardInterrupt:
     sys.exit(PROCESS.interrupted())
 """
@@ -72,7 +76,7 @@ def test_a_daemon_that_ends_while_a_password_is_checked_has_its_exit_status(stat
     assert (ended.returncode, ended.stdout, ended.stderr) == (status, "ended", "")
 
 
-@pytest.mark.parametrize("where", ["loop", "outside"])
+@pytest.mark.parametrize("where", ["loop", "loop, unnoticed", "outside"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("inherited", _INHERIT)
 def test_a_one_shot_command_cleans_up_whatever_it_inherited(inherited: str, number: signal.Signals, where: str) -> None:

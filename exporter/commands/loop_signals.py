@@ -48,11 +48,12 @@ async def _cancellable(main: Coroutine[Any, Any, T]) -> T:
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - for the type checker
     loop = asyncio.get_running_loop()
-    PROCESS.on_interrupt = lambda: loop.call_soon_threadsafe(task.cancel)
-    try:
-        return await main
-    finally:
-        PROCESS.on_interrupt = None
+    with _wakeup_fd(loop):
+        PROCESS.on_interrupt = lambda: loop.call_soon_threadsafe(task.cancel)
+        try:
+            return await main
+        finally:
+            PROCESS.on_interrupt = None
 
 
 @contextlib.asynccontextmanager
