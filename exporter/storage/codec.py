@@ -31,6 +31,14 @@ if TYPE_CHECKING:
 
     Key = tuple[str, str | None, str | None, str | None, str]
 
+# Fields of stored slices that keep the names which they have in existing files.
+_FRESHNESS: Final = "heard"
+_LISTED: Final = "swept"
+_LAST_RESPONSE_AT: Final = "asked_at"
+_UNATTRIBUTED: Final = "nobodys"
+_FRESHNESS_OF_ROWS: Final = "rows_heard"
+_FRESHNESS_OF_ZEROS: Final = "zeros_heard"
+
 # In the order of PlayRow's fields, after media_id and title.
 _COLUMNS: Final[Mapping[str, Callable[[PlayRow], int | float | None]]] = {
     field.attribute: attrgetter(field.attribute) for field in NUMBERS
@@ -70,10 +78,10 @@ def encode_header(header: SliceHeader) -> tuple[str, bytes]:
     data, index = header.data, {freshness: position for position, freshness in enumerate(header.freshness)}
     text = to_json(
         {
-            "heard": [
+            _FRESHNESS: [
                 [freshness.observed_at, freshness.confirmations, freshness.settled] for freshness in header.freshness
             ],
-            "swept": None if data.listed is None else index[data.listed],
+            _LISTED: None if data.listed is None else index[data.listed],
             "rankings": {
                 by.value: [ranking.n, index[ranking.freshness], ranking.media_ids]
                 for by, ranking in data.rankings.items()
@@ -81,9 +89,9 @@ def encode_header(header: SliceHeader) -> tuple[str, bytes]:
             "total": data.total,
             "total_at": data.total_at,
             "updated_at": data.updated_at,
-            "asked_at": data.last_response_at,
+            _LAST_RESPONSE_AT: data.last_response_at,
             "ready": data.ready,
-            "nobodys": data.unattributed_rows,
+            _UNATTRIBUTED: data.unattributed_rows,
             "parts": header.parts,
         }
     )
@@ -99,9 +107,9 @@ def encode_blocks(header: SliceHeader) -> Iterator[Block]:
         rows = [record.row for _, record in known if record.row is not None]
         columns = {
             "rows": [media_id for media_id, record in known if record.row is not None],
-            "rows_heard": [index[record.freshness] for _, record in known if record.row is not None],
+            _FRESHNESS_OF_ROWS: [index[record.freshness] for _, record in known if record.row is not None],
             "zeros": [media_id for media_id, record in known if record.row is None],
-            "zeros_heard": [index[record.freshness] for _, record in known if record.row is None],
+            _FRESHNESS_OF_ZEROS: [index[record.freshness] for _, record in known if record.row is None],
             "title": [row.title for row in rows],
             **{name: list(map(value, rows)) for name, value in _COLUMNS.items()},
         }
@@ -117,7 +125,7 @@ def decode_header(columns: tuple[object, ...], stored_seal: object, text: object
         document = from_json(text)
         freshness = tuple(
             Freshness(a_time(at), a_whole(confirmations), settled=a_flag(settled))
-            for at, confirmations, settled in document["heard"]
+            for at, confirmations, settled in document[_FRESHNESS]
         )
         rankings = {
             Measure(by): Ranking(a_whole(n), tuple(map(a_text, media_ids)), freshness[a_whole(index)])
@@ -125,14 +133,14 @@ def decode_header(columns: tuple[object, ...], stored_seal: object, text: object
         }
         data = SliceData(
             slice_,
-            listed=None if document["swept"] is None else freshness[a_whole(document["swept"])],
+            listed=None if document[_LISTED] is None else freshness[a_whole(document[_LISTED])],
             rankings=rankings,
             total=None if document["total"] is None else a_whole(document["total"]),
             total_at=a_time(document["total_at"]),
             updated_at=None if document["updated_at"] is None else a_time(document["updated_at"]),
-            last_response_at=a_time(document["asked_at"]),
+            last_response_at=a_time(document[_LAST_RESPONSE_AT]),
             ready=a_flag(document["ready"]),
-            unattributed_rows=a_whole(document.get("nobodys", 0)),  # files of 0.1.0 lack it
+            unattributed_rows=a_whole(document.get(_UNATTRIBUTED, 0)),  # files of 0.1.0 lack it
         )
         return SliceHeader(data, freshness, a_whole(document["parts"]))
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
@@ -163,7 +171,7 @@ class Reader:
             numbers = [a_column(document.get(name, absent), {int, float, NoneType}) for name in _COLUMNS]
             media_ids, zeros = self._shared(document["rows"], {str}), self._shared(document["zeros"], {str})
             row_freshness, zero_freshness = (
-                _freshness(document[name], freshness) for name in ("rows_heard", "zeros_heard")
+                _freshness(document[name], freshness) for name in (_FRESHNESS_OF_ROWS, _FRESHNESS_OF_ZEROS)
             )
             if {len(row_freshness), len(titles), *map(len, numbers)} != {len(media_ids)}:
                 raise CorruptStorage("columns of unequal length")
